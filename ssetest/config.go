@@ -1,0 +1,157 @@
+package ssetest
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"time"
+)
+
+// Protocol is what a [Server] and its [Server.Client] speak.
+type Protocol int
+
+// The protocols. A server with HTTP2 or H2C answers HTTP/1.1 as well, to a client that asks for nothing better.
+const (
+	HTTP2  Protocol = iota // HTTP/2 over TLS
+	HTTPS1                 // HTTP/1.1 over TLS
+	HTTP1                  // HTTP/1.1 without TLS
+	H2C                    // HTTP/2 without TLS, with prior knowledge (RFC 9113, section 3.3)
+)
+
+var protocolNames = [...]string{HTTP2: "HTTP2", HTTPS1: "HTTPS1", HTTP1: "HTTP1", H2C: "H2C"}
+
+// String returns the constant's name.
+func (p Protocol) String() string {
+	if !p.valid() {
+		return fmt.Sprintf("Protocol(%d)", int(p))
+	}
+	return protocolNames[p]
+}
+
+func (p Protocol) valid() bool { return p >= 0 && int(p) < len(protocolNames) }
+
+// Config is how a [Server] shall be. Nil and the zero value are good; a number that is 0 is the default,
+// a negative one means none. [NewServer] and [Start] copy it: what is changed afterwards has no effect.
+type Config struct {
+	_ [0]func() // may get fields that can't be compared
+
+	// Seed is what letters and IDs are made from. The same seed gives the same bytes, on every machine and
+	// in every release. 0 is a seed like any other.
+	Seed uint64
+
+	// LetterInterval is the time between two letters of GET /sse, 5 s by default.
+	// Negative: no letter comes by itself, only by [Server.Tick].
+	LetterInterval time.Duration
+
+	// Retry is the reconnection time that letters and posts announce, in whole milliseconds, 6 s by default.
+	// Negative: they announce none.
+	Retry time.Duration
+
+	// History is how many events a topic keeps for clients that come back with Last-Event-ID, 1024 by default.
+	// Of very large events it keeps fewer: at most 64 MiB. Negative: it keeps none.
+	History int
+
+	// MaxBodyBytes is the largest body that POST /post takes, 8 MB (8,000,000 bytes) by default. Negative: no limit.
+	MaxBodyBytes int64
+
+	// Protocol is HTTP2 by default.
+	Protocol Protocol
+
+	// Addr is the "host:port" to listen on. By default it is a free port of the loopback interface, 127.0.0.1:0.
+	Addr string
+
+	// Wrap goes around every endpoint, the built-in ones and those of [Server.Handle]: for authorization, logging, latency.
+	// The ResponseWriter that it passes on must be able to flush, by itself or by an Unwrap method
+	// as [http.ResponseController] asks for; else the streams answer 500 and the test fails.
+	Wrap func(http.Handler) http.Handler
+
+	// Timeout is how long anything that waits for the server or for an event may wait before it fails the test,
+	// 30 s by default: longer than any default interval. A test that passes never pays for it. Negative: no limit.
+	Timeout time.Duration
+
+	// ErrorLog takes what goes wrong on the server's side where there is no test to fail, which is a server of [Start].
+	// Nil is the log package's standard logger, as with [http.Server].
+	ErrorLog *log.Logger
+}
+
+const (
+	defaultLetterInterval = 5 * time.Second
+	defaultRetry          = 6 * time.Second
+	defaultHistory        = 1024
+	defaultMaxBodyBytes   = 8_000_000
+	defaultTimeout        = 30 * time.Second
+)
+
+// withDefaults returns a copy in which no number is 0 that means something else, or says which field is wrong.
+func (c *Config) withDefaults() (*Config, error) {
+	var full Config
+	if c != nil {
+		full = *c
+	}
+	full.LetterInterval = orDefault(full.LetterInterval, defaultLetterInterval)
+	full.Retry = max(orDefault(full.Retry, defaultRetry), 0)
+	full.History = max(orDefault(full.History, defaultHistory), 0)
+	full.MaxBodyBytes = orDefault(full.MaxBodyBytes, defaultMaxBodyBytes)
+	full.Timeout = orDefault(full.Timeout, defaultTimeout)
+	if full.ErrorLog == nil {
+		full.ErrorLog = log.Default()
+	}
+	return &full, full.check()
+}
+
+func (c *Config) check() error {
+	if !c.Protocol.valid() {
+		return fmt.Errorf("Config.Protocol is %v; it must be HTTP2, HTTPS1, HTTP1 or H2C", c.Protocol)
+	}
+	if c.Retry%time.Millisecond != 0 {
+		return fmt.Errorf("Config.Retry is %v; it must be whole milliseconds, which is what a retry field can say", c.Retry)
+	}
+	return nil
+}
+
+func orDefault[N int | int64 | time.Duration](n, otherwise N) N {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
+
+// OpenConfig is how a stream shall be opened. Nil and the zero value are good. The calls that take one copy it.
+type OpenConfig struct {
+	_ [0]func() // may get fields that can't be compared
+
+	// Client sends the request. By default it is that of the [Server] of this process that the URL belongs to,
+	// and for any other URL [http.DefaultClient]. Its Timeout, where it has one, ends the stream.
+	Client *http.Client
+
+	// Method is GET by default.
+	Method string
+
+	// Header is added to the request, in place of what an EventSource sends by itself
+	// (Accept: text/event-stream, Cache-Control: no-cache, Pragma: no-cache) where it has the same names.
+	Header http.Header
+
+	// Body is the request's body.
+	Body []byte
+
+	// LastEventID is where to resume: the last event ID that an earlier stream ended with.
+	// It is sent where it is not empty, over a Last-Event-ID in Header, and is the ID of events that come without one.
+	LastEventID string
+
+	// Timeout is how long to wait for the response, and how long each of the Stream's methods may wait.
+	// By default it is the server's Config.Timeout, and 30 s with a foreign server. Negative: no limit.
+	Timeout time.Duration
+}
+
+var errLastEventID = errors.New("a header can carry no control characters")
+
+// check says what is wrong with a last event ID, which no header could carry.
+func (c *OpenConfig) check() error {
+	for _, b := range []byte(c.LastEventID) {
+		if b < ' ' && b != '\t' || b == 0x7f {
+			return fmt.Errorf("OpenConfig.LastEventID is %q: %w", c.LastEventID, errLastEventID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package ssetest
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// handler is what every request goes through: accounting, then Config.Wrap, then the endpoint.
+func (s *Server) handler() http.Handler {
+	var h http.Handler = http.HandlerFunc(s.route)
+	if s.cfg.Wrap != nil {
+		h = s.cfg.Wrap(h)
+	}
+	return s.account(h)
+}
+
+// account knows of every request that is being answered, and records the trouble that it ends in.
+func (s *Server) account(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := r.Header.Get(tokenHeader)
+		r.Header.Del(tokenHeader) // nobody shall see what is between Open and us
+		if state, ok := r.Context().Value(tlsStateKey{}).(*tls.ConnectionState); ok {
+			r.TLS = state
+		}
+		st, ok := s.begin(r, token)
+		if !ok {
+			http.Error(w, "ssetest: the server is closed", http.StatusServiceUnavailable)
+			return
+		}
+		defer s.end(st)
+		returned := false
+		defer func() {
+			if !returned {
+				s.recordPanic(st, recover())
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(withStream(r.Context(), st)))
+		returned = true
+	})
+}
+
+// recordPanic records how a handler ended without returning, and lets the client see that its stream is broken.
+func (s *Server) recordPanic(st *serverStream, value any) {
+	switch err, _ := value.(error); {
+	case value == nil:
+		// Goexit can't be stopped from here. net/http breaks the stream.
+		s.fail("the handler of %s was ended by runtime.Goexit; has it called FailNow, Fatal or require?", st)
+		return
+	case errors.Is(err, http.ErrAbortHandler):
+	default:
+		s.fail("panic in the handler of %s: %v\n\n%s", st, value, debug.Stack())
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// route serves a request by the user's patterns, and where none matches by the built-in ones.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	for _, mux := range []*http.ServeMux{s.custom, s.builtin} {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+	}
+	allow := s.allowed(r)
+	if len(allow) == 0 {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	http.Error(w, fmt.Sprintf("%s is not allowed here, only %s", r.Method, strings.Join(allow, ", ")), http.StatusMethodNotAllowed)
+}
+
+// allowed returns the methods that either mux has for a path, which each of them tells by itself in its own 405.
+func (s *Server) allowed(r *http.Request) []string {
+	var methods []string
+	for _, mux := range []*http.ServeMux{s.custom, s.builtin} {
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, r)
+		if allow := answer.Header().Get("Allow"); allow != "" {
+			methods = append(methods, strings.Split(allow, ", ")...)
+		}
+	}
+	slices.Sort(methods)
+	return slices.Compact(methods)
+}

@@ -1,0 +1,199 @@
+package ssetest
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// letters is GET /sse. What it sends is a pure function of the seed; all that it keeps is how far it has got.
+type letters struct {
+	srv *Server
+
+	mu      sync.Mutex // guards what follows, and the fields of the streams
+	changed signal     // raised when a stream is owed or has sent a letter, or has ended
+	streams map[*letterStream]bool
+	top     int // one more than the highest letter sent to anyone
+}
+
+// A letterStream is one stream of GET /sse.
+type letterStream struct {
+	*serverStream
+	next int // the letter that it sends next
+	owed int // with letters by hand: the letter that it shall get to; next catches up
+	gone bool
+}
+
+func newLetters(s *Server) *letters {
+	return &letters{srv: s, streams: make(map[*letterStream]bool)}
+}
+
+// Letter returns the k-th letter's event, from 0: what GET /sse sends at k intervals after the stream has opened.
+// It depends on Config.Seed, Config.Retry and k alone. It panics where k is negative.
+func (s *Server) Letter(k int) Event {
+	if k < 0 {
+		panic(fmt.Sprintf("ssetest: Letter(%d): letters are counted from 0", k))
+	}
+	return Event{
+		Type:  "message",
+		Data:  `{"msg":"` + string(s.seed.letter(uint64(k))) + `"}`,
+		ID:    s.letterID(k),
+		Retry: s.cfg.Retry,
+	}
+}
+
+func (s *Server) letterID(k int) string { return s.seed.uuid("letter id", uint64(k)) }
+
+// Tick sends the next n letters to every open stream of GET /sse, and returns when they are flushed.
+// The first letter of a stream is "a"; one that has resumed with Last-Event-ID goes on from there.
+// Streams that end meanwhile are not waited for. One that takes nothing for Config.Timeout fails the server's test.
+//
+// It panics where n is negative, and where Config.LetterInterval is not, since letters then come by themselves.
+func (s *Server) Tick(n int) {
+	if s.cfg.LetterInterval >= 0 {
+		panic("ssetest: Tick is for letters by hand: set Config.LetterInterval to a negative number")
+	}
+	if n < 0 {
+		panic(fmt.Sprintf("ssetest: Tick(%d): the number of letters must not be negative", n))
+	}
+	s.letters.tick(n)
+}
+
+func (l *letters) tick(n int) {
+	l.mu.Lock()
+	targets := make(map[*letterStream]int, len(l.streams))
+	for ls := range l.streams {
+		ls.owed += n
+		targets[ls] = ls.owed
+	}
+	l.changed.raise()
+	l.mu.Unlock()
+
+	flushed := func() bool {
+		for ls, target := range targets {
+			if !ls.gone && ls.next < target {
+				return false
+			}
+			delete(targets, ls)
+		}
+		return true
+	}
+	if !await(&l.mu, &l.changed, l.srv.cfg.Timeout, flushed) {
+		for ls := range targets {
+			l.srv.fail("Tick: %v has not taken its letters within %v", ls, l.srv.cfg.Timeout)
+		}
+	}
+}
+
+// serve is GET /sse.
+func (l *letters) serve(w http.ResponseWriter, r *http.Request) {
+	st, ok := eventStream(w, r)
+	if !ok {
+		return
+	}
+	ls := l.join(st, lastEventID(r))
+	defer l.leave(ls)
+	if !st.open() {
+		return
+	}
+	if interval := l.srv.cfg.LetterInterval; interval < 0 {
+		l.serveByHand(ls, r.Context().Done())
+	} else {
+		l.serveByTime(ls, interval, r.Context().Done())
+	}
+}
+
+// serveByTime sends the i-th letter of the stream at i intervals after now: a late one does not delay the next.
+func (l *letters) serveByTime(ls *letterStream, interval time.Duration, done <-chan struct{}) {
+	start := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for i := 1; ; i++ {
+		select {
+		case <-timer.C:
+		case <-done:
+			return
+		}
+		if !l.send(ls) {
+			return
+		}
+		timer.Reset(time.Until(start.Add(time.Duration(i) * interval)))
+	}
+}
+
+// serveByHand sends a letter whenever one is owed.
+func (l *letters) serveByHand(ls *letterStream, done <-chan struct{}) {
+	for {
+		l.mu.Lock()
+		owed := ls.next < ls.owed
+		changed := l.changed.next()
+		l.mu.Unlock()
+		if owed {
+			if !l.send(ls) {
+				return
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-done:
+			return
+		}
+	}
+}
+
+// send sends the stream's next letter, and reports false where the client is gone.
+func (l *letters) send(ls *letterStream) bool {
+	wire, err := l.srv.Letter(ls.next).AppendText(nil)
+	if err != nil {
+		panic(fmt.Sprintf("ssetest: letter %d: %v", ls.next, err)) // it is made of nothing that could be refused
+	}
+	l.mu.Lock()
+	l.top = max(l.top, ls.next+1) // before it is on the wire: a client may come back with it at once
+	l.mu.Unlock()
+	if !ls.write(wire, 1) {
+		return false
+	}
+	l.mu.Lock()
+	ls.next++
+	l.changed.raise()
+	l.mu.Unlock()
+	return true
+}
+
+// join registers a stream, which begins behind the letter that the client had last.
+func (l *letters) join(st *serverStream, lastID string) *letterStream {
+	first := l.after(st, lastID)
+	ls := &letterStream{serverStream: st, next: first, owed: first}
+	l.mu.Lock()
+	l.streams[ls] = true
+	l.mu.Unlock()
+	return ls
+}
+
+func (l *letters) leave(ls *letterStream) {
+	l.mu.Lock()
+	delete(l.streams, ls)
+	ls.gone = true
+	l.changed.raise()
+	l.mu.Unlock()
+}
+
+// after returns the letter that comes after the one with an ID; after an ID that no sent letter has, it is the first.
+// IDs are made again one after the other, so that no table of them grows for as long as the server lives.
+func (l *letters) after(st *serverStream, id string) int {
+	if id == "" {
+		return 0
+	}
+	l.mu.Lock()
+	top := l.top
+	l.mu.Unlock()
+	for k := top - 1; k >= 0; k-- { // a client that comes back has seen a late one
+		if l.srv.letterID(k) == id {
+			return k + 1
+		}
+	}
+	l.srv.note("%v: no letter that was sent has that ID; it gets them from the beginning", st)
+	return 0
+}

@@ -1,0 +1,135 @@
+package ssetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxDrainBytes bounds how much of a body that is refused is read all the same. A client that is still sending
+// when its connection is closed may never see the answer.
+const maxDrainBytes = 64 << 20
+
+// receive is POST on the topic's path.
+func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
+	payload, err := readPayload(r, t.srv.cfg.MaxBodyBytes)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrainBytes)
+		http.Error(w, "ssetest: "+refused.why, refused.status)
+	case err != nil:
+		panic(http.ErrAbortHandler) // the client has stopped sending, and reads no answer
+	default:
+		t.broadcast(payload)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusSeeOther)
+		_, _ = io.WriteString(w, "broadcasted")
+	}
+}
+
+// A refusal is why a POST is not broadcast.
+type refusal struct {
+	status int
+	why    string
+}
+
+func (r *refusal) Error() string { return r.why }
+
+func refuse(status int, format string, args ...any) error {
+	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// readPayload returns what a POST wants broadcast, as compact JSON.
+func readPayload(r *http.Request, limit int64) (string, error) {
+	contentType := r.Header.Get("Content-Type")
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	isText := strings.HasPrefix(mediaType, "text/")
+	if !isText && mediaType != "application/json" || err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return "", refuse(http.StatusUnsupportedMediaType, "the Content-Type is %.100q; it must be application/json, or text/* with the payload in the query", contentType)
+	}
+	body, err := readBody(r, limit)
+	if err != nil {
+		return "", err
+	}
+	if isText {
+		return queryPayload(r.URL.RawQuery)
+	}
+	return compactJSON(body)
+}
+
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if limit < 0 {
+		return io.ReadAll(r.Body)
+	}
+	tooLarge := refuse(http.StatusRequestEntityTooLarge, "the body is larger than Config.MaxBodyBytes, which is %d bytes", limit)
+	if r.ContentLength > limit {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		return nil, tooLarge
+	}
+	return body, err
+}
+
+// queryPayload is a query's parameters as an object of strings. Of a name that is given twice the last value counts.
+func queryPayload(query string) (string, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", refuse(http.StatusBadRequest, "the query is malformed: %v", err)
+	}
+	object := make(map[string]string, len(values))
+	for name, all := range values {
+		object[name] = all[len(all)-1]
+	}
+	return JSON(object).Data, nil
+}
+
+// compactJSON removes the white space between the tokens of one JSON value, and leaves all else as it is.
+func compactJSON(body []byte) (string, error) {
+	var compact bytes.Buffer
+	compact.Grow(len(body))
+	if err := json.Compact(&compact, body); err != nil {
+		return "", refuse(http.StatusBadRequest, "the body is not JSON: %v, at byte %d", err, errorPosition(err, body))
+	}
+	if at := firstIllFormed(body); at >= 0 {
+		return "", refuse(http.StatusBadRequest, "the body is not JSON: ill-formed UTF-8, at byte %d", at)
+	}
+	return compact.String(), nil
+}
+
+// errorPosition is the index of the byte that a JSON error is about, counted from 0. At the body's end it is its length.
+func errorPosition(err error, body []byte) int64 {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return int64(len(body))
+	}
+	if strings.HasPrefix(syntax.Error(), "unexpected end") {
+		return int64(len(body))
+	}
+	return syntax.Offset - 1 // Offset counts the byte itself
+}
+
+// firstIllFormed returns the index of the first byte that is not UTF-8, or -1.
+func firstIllFormed(b []byte) int {
+	for i := 0; i < len(b); {
+		if b[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}

@@ -1,0 +1,174 @@
+package ssetest
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-ssetest/sse/internal/h2conn"
+)
+
+// A Server is a fake that serves event streams, in the process of the test that uses it.
+// Make one with [NewServer], or with [Start] where there is no test. All methods may be called from several goroutines.
+type Server struct {
+	// URL is where the server is, "https://127.0.0.1:40123", without a slash at the end. It must not be changed.
+	URL string
+
+	cfg     *Config
+	seed    seed
+	test    testing.TB // nil with Start
+	letters *letters
+	post    *Topic
+
+	custom  *http.ServeMux // what Handle and Topic were given
+	builtin *http.ServeMux
+
+	front    *httptest.Server
+	h2       *http.Server    // serves HTTP/2 behind the TLS of front; nil with other protocols
+	h2queue  *queue          // hands connections to h2
+	h2served chan struct{}   // closed when h2 has stopped serving
+	wire     *h2conn.Streams // the HTTP/2 streams that are open on the wire
+	sockets  *listener       // every connection, as it was accepted
+
+	base   context.Context // of every request; cancelled by Close
+	cancel context.CancelFunc
+	once   sync.Once // of Close
+
+	progress atomic.Int64 // grows with everything that the streams get done; Close watches it
+
+	mu       sync.Mutex // guards what follows; never held over I/O, a wait or a call of foreign code
+	changed  signal     // raised when one of these has changed
+	closing  bool
+	opened   int                    // requests so far
+	streams  map[*serverStream]bool // requests that are being answered
+	topics   map[string]*Topic      // by path
+	accounts map[string]*account    // by token, of the streams that were opened with Open
+	trouble  []string               // what fails the test
+	notes    []string               // what may explain why it failed
+	dropped  int                    // notes that were too many
+}
+
+// NewServer starts a server that is closed by t.Cleanup. Nil for cfg is the default [Config].
+// What goes wrong on the server's side, such as a panic in a handler, fails t when the server is closed.
+//
+// It may be made in a test whose parallel subtests use it: what they call takes their own t.
+func NewServer(t testing.TB, cfg *Config) *Server {
+	t.Helper()
+	s, err := start(cfg, t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		if t.Failed() {
+			s.logNotes(t)
+		}
+	})
+	return s
+}
+
+// Start starts a server without a test: in TestMain, in an example, in a command. It must be closed with [Server.Close].
+// What goes wrong on the server's side goes to Config.ErrorLog. The error says which field of cfg is wrong,
+// or that the address can't be had.
+func Start(cfg *Config) (*Server, error) { return start(cfg, nil) }
+
+func start(cfg *Config, test testing.TB) (*Server, error) {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("ssetest: %w", err)
+	}
+	s := &Server{
+		cfg:      full,
+		seed:     seed(full.Seed),
+		test:     test,
+		custom:   http.NewServeMux(),
+		builtin:  http.NewServeMux(),
+		streams:  make(map[*serverStream]bool),
+		topics:   make(map[string]*Topic),
+		accounts: make(map[string]*account),
+	}
+	s.base, s.cancel = context.WithCancel(context.Background())
+	s.letters = newLetters(s)
+	s.post = s.newTopic("/post")
+	s.builtin.HandleFunc("GET /sse", s.letters.serve)
+	s.post.register(s.builtin)
+	if err := s.listen(); err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("ssetest: starting the server: %w", err)
+	}
+	running.Store(s.URL, s)
+	return s, nil
+}
+
+// running has the servers of this process, by URL: [Open] and [Dial] know their own.
+var running sync.Map
+
+// serverOf returns the running server that a URL belongs to, or nil.
+func serverOf(url string) *Server {
+	var found *Server
+	running.Range(func(base, s any) bool {
+		rest, ok := strings.CutPrefix(url, base.(string))
+		if ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
+			found = s.(*Server)
+		}
+		return found == nil
+	})
+	return found
+}
+
+// Client returns a client that trusts the server's certificate and speaks its protocol. It is closed with the server.
+func (s *Server) Client() *http.Client { return s.front.Client() }
+
+// Certificate returns the certificate that the server shows, or nil where it has no TLS.
+// It is made anew for each process, and is its own authority: for localhost, 127.0.0.1, ::1 and example.com.
+func (s *Server) Certificate() *x509.Certificate { return s.front.Certificate() }
+
+// Handle serves any handler of yours beside the built-in endpoints, and before them: the one under test, a token endpoint.
+// Patterns are those of [http.ServeMux]; one that is malformed, or conflicts with an earlier one, panics.
+// Config.Wrap goes around it.
+func (s *Server) Handle(pattern string, h http.Handler) { s.custom.Handle(pattern, h) }
+
+// Topic returns the topic with a path of its own: POST publishes there and GET streams, as with /post,
+// which is the topic that the server begins with. The same path gives the same topic.
+// It panics where the path has no leading slash, has wildcards, or where [Server.Handle] has been given it.
+func (s *Server) Topic(path string) *Topic {
+	if path == s.post.path {
+		return s.post
+	}
+	checkTopicPath(path)
+	s.mu.Lock()
+	t, known := s.topics[path]
+	if !known {
+		t = s.newTopic(path)
+		s.topics[path] = t
+	}
+	s.mu.Unlock()
+	if !known {
+		t.register(s.custom)
+	}
+	return t
+}
+
+// Publish sends events to every open stream of GET /post, each exactly as given: no ID and no retry but its own.
+// It returns how many streams took them; it does not wait until they are written.
+// Whoever has the headers of a response is subscribed, and misses nothing from there on.
+//
+// It panics where an event can't be encoded, and publishes none of them then. After [Server.Close] nobody takes anything.
+func (s *Server) Publish(events ...Event) int { return s.post.Publish(events...) }
+
+// Post does what POST /post does with v's JSON as its body: the event has an ID from the seed and announces Config.Retry.
+// It returns how many streams took it, and panics where v can't be marshalled.
+func (s *Server) Post(v any) int { return s.post.Post(v) }
+
+// AwaitSubscribers waits until GET /post has exactly n open streams, joiners and leavers alike.
+// It fails t after Config.Timeout. Call it from the test's own goroutine.
+func (s *Server) AwaitSubscribers(t testing.TB, n int) {
+	t.Helper()
+	s.post.AwaitSubscribers(t, n)
+}

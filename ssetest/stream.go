@@ -1,0 +1,244 @@
+package ssetest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A Stream is an event stream with the assertions of a test. [Open] and [Server.Open] make it;
+// t.Cleanup closes it. It is bound to the t it was made with: all methods are called from that test's own goroutine,
+// and what does not come as expected ends the test there, as t.Fatal does.
+//
+// It reads eagerly, so that a test that is busy elsewhere never slows the server; how far is said at [EventSource].
+//
+// An event that a topic of a [Server] in this process has sent, and that nobody took, fails the test when the stream is closed,
+// unless [Stream.IgnoreRest] was called. The check waits until everything has arrived that the server sent. Letters have no end,
+// and what a foreign server sends nobody knows: there only [Stream.ExpectEnd] asks that nothing was left.
+type Stream struct {
+	t       testing.TB
+	source  *EventSource
+	timeout time.Duration
+
+	server  *Server  // nil where the URL is a foreign one
+	account *account // with server
+
+	taken      int64
+	last       []Event // the newest that were taken
+	ignoreRest bool
+	closed     bool
+}
+
+// Open opens the event stream at url for a test, and fails t where the response is none.
+// Nil for cfg is the default [OpenConfig]. When it returns, the headers are there; a topic of a [Server] has
+// the stream among its subscribers then.
+func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
+	t.Helper()
+	s := &Stream{t: t, timeout: cfg.withDefaults(url).Timeout, server: serverOf(url)}
+	token := ""
+	if s.server != nil {
+		s.account = s.server.openAccount()
+		token = s.account.token
+	}
+	// Not t.Context: that is done before Cleanup functions run, and would break the stream before it is checked.
+	source, err := dial(context.Background(), url, cfg, token)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.describeServer())
+	}
+	s.source = source
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Open opens the event stream at a path of the server, as the function [Open] does with a URL.
+func (s *Server) Open(t testing.TB, path string, cfg *OpenConfig) *Stream {
+	t.Helper()
+	if !strings.HasPrefix(path, "/") {
+		t.Fatalf("ssetest: Open: the path is %q; it must begin with a slash", path)
+	}
+	return Open(t, s.URL+path, cfg)
+}
+
+// Next returns the next event.
+func (s *Stream) Next() Event {
+	s.t.Helper()
+	return s.take(1, "an event")[0]
+}
+
+// Take returns the next n events.
+func (s *Stream) Take(n int) []Event {
+	s.t.Helper()
+	return s.take(n, fmt.Sprintf("%d events", n))
+}
+
+// take returns the next n events, each of which may take as long as the timeout.
+func (s *Stream) take(n int, wanted string) []Event {
+	s.t.Helper()
+	s.mustBeOpen(wanted)
+	events := make([]Event, 0, max(n, 0))
+	for len(events) < n {
+		a, err := s.arrival()
+		if err != nil {
+			s.fail(wanted, s.why(err), events)
+		}
+		events = append(events, a.event)
+		s.remember(a.event)
+	}
+	return events
+}
+
+var errTimeout = errors.New("nothing more arrived")
+
+// arrival waits for the next event.
+func (s *Stream) arrival() (arrival, error) {
+	es := s.source
+	var a arrival
+	var ok bool
+	err := errTimeout
+	await(&es.mu, &es.changed, s.timeout, func() bool {
+		if a, ok = es.take(); ok {
+			err = nil
+		} else if es.err != nil {
+			err = es.err
+		}
+		return err != errTimeout
+	})
+	return a, err
+}
+
+// remember keeps the newest events for a failure.
+func (s *Stream) remember(e Event) {
+	s.taken++
+	s.last = append(s.last, e)
+	if len(s.last) > maxListed {
+		s.last = s.last[1:]
+	}
+}
+
+// mustBeOpen fails the test where the stream has been closed.
+func (s *Stream) mustBeOpen(wanted string) {
+	s.t.Helper()
+	if s.closed {
+		s.t.Fatalf("ssetest: %s: wanted %s, but the test has closed the stream", s.source.name, wanted)
+	}
+}
+
+// why says in words why no event came.
+func (s *Stream) why(err error) string {
+	switch {
+	case errors.Is(err, errTimeout):
+		return fmt.Sprintf("nothing more arrived within %v", s.timeout)
+	case errors.Is(err, io.EOF):
+		return "the stream has ended"
+	default:
+		return fmt.Sprintf("the stream broke: %v", err)
+	}
+}
+
+// fail ends the test with what was wanted, what happened instead, and what is there to explain it.
+func (s *Stream) fail(wanted, instead string, events []Event) {
+	s.t.Helper()
+	s.t.Fatalf("ssetest: %s: wanted %s, but %s\n%s%s", s.source.name, wanted, instead, s.describeEvents(events), s.describeServer())
+}
+
+// describeEvents lists the newest events: those of the call that failed, and those before.
+func (s *Stream) describeEvents(events []Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d events had been taken from the stream", s.taken)
+	if len(events) > 0 {
+		fmt.Fprintf(&b, ", %d of them for this", len(events))
+	}
+	b.WriteString(listEvents(s.last, s.taken))
+	return b.String()
+}
+
+// listEvents shows the last of so many events, a line each.
+func listEvents(last []Event, all int64) string {
+	if all == 0 {
+		return "\n"
+	}
+	var b strings.Builder
+	b.WriteString(":\n")
+	if hidden := all - int64(len(last)); hidden > 0 {
+		fmt.Fprintf(&b, "  … %d more\n", hidden)
+	}
+	for _, e := range last {
+		fmt.Fprintf(&b, "  %v\n", e)
+	}
+	return b.String()
+}
+
+func (s *Stream) describeServer() string {
+	if s.server == nil {
+		return ""
+	}
+	return s.server.describe()
+}
+
+// IgnoreRest lets the stream be closed with events that nobody took.
+func (s *Stream) IgnoreRest() { s.ignoreRest = true }
+
+// Close closes the stream, after the check that everything has been taken that its server sent.
+// t.Cleanup does that too; calling Close again does nothing.
+func (s *Stream) Close() {
+	s.t.Helper()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	// What a test that has failed did not come to take is no news.
+	if s.server != nil && !s.ignoreRest && !s.t.Failed() {
+		s.checkRest()
+	}
+	s.source.Close()
+	if s.server != nil {
+		s.server.closeAccount(s.account)
+	}
+}
+
+// checkRest fails the test where its server has sent more than was taken.
+func (s *Stream) checkRest() {
+	s.t.Helper()
+	due, ok := s.account.total()
+	if !ok {
+		return
+	}
+	es := s.source
+	var (
+		rest     []arrival
+		received int64
+		ended    error
+		full     bool
+	)
+	await(&es.mu, &es.changed, s.timeout, func() bool {
+		rest, received, ended, full = es.waiting, es.received, es.err, es.full()
+		return received >= due || ended != nil || full
+	})
+	if len(rest) > 0 {
+		s.t.Errorf("ssetest: %s: %d events that the server sent were not taken%stake them, or call IgnoreRest",
+			es.name, len(rest), listFirst(rest))
+	}
+	if received < due && !full {
+		s.t.Errorf("ssetest: %s: %d of the %d events that the server sent did not arrive: %s\n%s",
+			es.name, due-received, due, s.why(cmp.Or(ended, errTimeout)), s.describeServer())
+	}
+}
+
+// listFirst shows the first of some events, a line each.
+func listFirst(events []arrival) string {
+	var b strings.Builder
+	b.WriteString(":\n")
+	for i, a := range events {
+		if i == maxListed {
+			fmt.Fprintf(&b, "  … %d more\n", len(events)-i)
+			break
+		}
+		fmt.Fprintf(&b, "  %v\n", a.event)
+	}
+	return b.String()
+}

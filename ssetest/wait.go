@@ -1,0 +1,138 @@
+package ssetest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// await waits until done, which is called with mu held, reports true. It looks again whenever changed is raised,
+// and reports false when the limit has passed. A negative limit is none.
+func await(mu sync.Locker, changed *signal, limit time.Duration, done func() bool) bool {
+	var expired <-chan time.Time
+	if limit >= 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	for {
+		mu.Lock()
+		ok := done()
+		next := changed.next()
+		mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-next:
+		case <-expired:
+			return false
+		}
+	}
+}
+
+const (
+	// maxNotes bounds what the server keeps to explain a failure.
+	maxNotes = 100
+
+	// maxNoteBytes bounds one note; a client can make it long.
+	maxNoteBytes = 1000
+
+	// maxTrouble bounds what the server reports as failed.
+	maxTrouble = 10
+)
+
+// raise wakes those who wait for a change on the server.
+func (s *Server) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.raise()
+}
+
+// fail records what fails the test. It may be called in any goroutine: the test hears of it when the server is closed.
+// Where there is no test it is logged at once.
+func (s *Server) fail(format string, args ...any) {
+	trouble := fmt.Sprintf("ssetest: "+format, args...)
+	if s.test == nil {
+		s.cfg.ErrorLog.Print(trouble)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.trouble) < maxTrouble {
+		s.trouble = append(s.trouble, trouble)
+	}
+}
+
+// report fails the server's test with what went wrong.
+func (s *Server) report() {
+	if s.test == nil {
+		return
+	}
+	s.test.Helper()
+	s.mu.Lock()
+	trouble := s.trouble
+	s.trouble = nil
+	s.mu.Unlock()
+	for _, what := range trouble {
+		s.test.Error(what)
+	}
+}
+
+// note records what is no failure, but may explain one.
+func (s *Server) note(format string, args ...any) {
+	note := fmt.Sprintf(format, args...)
+	if len(note) > maxNoteBytes {
+		note = note[:maxNoteBytes] + "…"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.notes) < maxNotes {
+		s.notes = append(s.notes, note)
+	} else {
+		s.dropped++
+	}
+}
+
+// noteWriter takes what net/http logs.
+type noteWriter struct{ s *Server }
+
+func (w noteWriter) Write(p []byte) (int, error) {
+	w.s.note("%s", strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}
+
+// logNotes shows the notes of a test that failed.
+func (s *Server) logNotes(t testing.TB) {
+	t.Helper()
+	if notes := s.describeNotes(maxNotes); notes != "" {
+		t.Log("ssetest: " + notes)
+	}
+}
+
+// describe is what a failure says of the server.
+func (s *Server) describe() string {
+	s.mu.Lock()
+	trouble := strings.Join(s.trouble, "\n")
+	s.mu.Unlock()
+	if trouble != "" {
+		trouble += "\n"
+	}
+	return s.describeStreams() + trouble + s.describeNotes(maxListed)
+}
+
+// describeNotes lists the newest notes.
+func (s *Server) describeNotes(most int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.notes) == 0 {
+		return ""
+	}
+	shown := s.notes[max(len(s.notes)-most, 0):]
+	b := fmt.Sprintf("notes of %s: %d\n", s.URL, len(s.notes)+s.dropped)
+	for _, note := range shown {
+		b += "  " + note + "\n"
+	}
+	return b
+}
