@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -79,4 +80,58 @@ func TestSeedReachesEverything(t *testing.T) {
 	}
 	assert.Equal(t, letters(3), letters(3))
 	assert.NotEqual(t, letters(3), letters(4))
+}
+
+func TestLettersResume(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1})
+		first := srv.Open(t, "/sse", nil)
+		srv.Tick(5)
+		seen := first.Take(5)
+
+		resumed := srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: seen[2].ID})
+		foreign := srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: "1b4e28ba-2fa1-4d2b-883f-b9a761bde3fb"})
+		unsent := srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: srv.Letter(5).ID})
+		srv.Tick(3)
+		first.ExpectEvents(srv.Letter(5), srv.Letter(6), srv.Letter(7))
+		resumed.ExpectEvents(srv.Letter(3), srv.Letter(4), srv.Letter(5))
+		foreign.ExpectEvents(srv.Letter(0), srv.Letter(1), srv.Letter(2))
+		unsent.ExpectEvents(srv.Letter(0), srv.Letter(1), srv.Letter(2))
+
+		late := srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: srv.Letter(7).ID})
+		srv.Tick(1)
+		late.ExpectEvents(srv.Letter(8))
+	})
+}
+
+func TestFirstLetterComesAtOnce(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: time.Hour})
+		srv.Open(t, "/sse", nil).ExpectJSON(`{"msg":"a"}`)
+		srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: srv.Letter(0).ID}).ExpectEvents(srv.Letter(1))
+	})
+}
+
+func TestRetryIsAnnounced(t *testing.T) {
+	for retry, wanted := range map[time.Duration]time.Duration{0: 6 * time.Second, -1: 0, 250 * time.Millisecond: 250 * time.Millisecond} {
+		srv := ssetest.NewServer(t, &ssetest.Config{Retry: retry, LetterInterval: -1})
+		letters := srv.Open(t, "/sse", nil)
+		posts := srv.Open(t, "/post", nil)
+		srv.Tick(1)
+		srv.Post(1)
+		srv.Publish(ssetest.Data("as given"))
+		assert.Equal(t, wanted, letters.Next().Retry)
+		assert.Equal(t, wanted, posts.Next().Retry)
+		assert.Zero(t, posts.Next().Retry)
+	}
+}
+
+func TestLettersRefuse(t *testing.T) {
+	byHand := ssetest.NewServer(t, &ssetest.Config{LetterInterval: -1})
+	byTime := ssetest.NewServer(t, nil)
+	assert.PanicsWithValue(t, "ssetest: Tick(-1): the number of letters must not be negative", func() { byHand.Tick(-1) })
+	assert.PanicsWithValue(t, "ssetest: Letter(-1): letters are counted from 0", func() { byHand.Letter(-1) })
+	assert.PanicsWithValue(t, "ssetest: Tick is for letters by hand: set Config.LetterInterval to a negative number",
+		func() { byTime.Tick(1) })
+	byHand.Tick(3) // nobody listens
 }

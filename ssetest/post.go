@@ -95,13 +95,17 @@ func queryPayload(query string) (string, error) {
 
 // compactJSON removes the white space between the tokens of one JSON value, and leaves all else as it is.
 func compactJSON(body []byte) (string, error) {
-	var compact bytes.Buffer
-	compact.Grow(len(body))
-	if err := json.Compact(&compact, body); err != nil {
+	// Compact's own errors do not say where.
+	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
 		return "", refuse(http.StatusBadRequest, "the body is not JSON: %v, at byte %d", err, errorPosition(err, body))
 	}
 	if at := firstIllFormed(body); at >= 0 {
 		return "", refuse(http.StatusBadRequest, "the body is not JSON: ill-formed UTF-8, at byte %d", at)
+	}
+	var compact bytes.Buffer
+	compact.Grow(len(body))
+	if err := json.Compact(&compact, body); err != nil {
+		return "", refuse(http.StatusBadRequest, "the body is not JSON: %v", err)
 	}
 	return compact.String(), nil
 }

@@ -79,6 +79,20 @@ func NewServer(t testing.TB, cfg *Config) *Server {
 func Start(cfg *Config) (*Server, error) { return start(cfg, nil) }
 
 func start(cfg *Config, test testing.TB) (*Server, error) {
+	s, err := newServer(cfg, test)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("ssetest: starting the server: %w", err)
+	}
+	running.Store(s.URL, s)
+	return s, nil
+}
+
+// newServer makes a server that does not listen yet.
+func newServer(cfg *Config, test testing.TB) (*Server, error) {
 	full, err := cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("ssetest: %w", err)
@@ -98,11 +112,6 @@ func start(cfg *Config, test testing.TB) (*Server, error) {
 	s.post = s.newTopic("/post")
 	s.builtin.HandleFunc("GET /sse", s.letters.serve)
 	s.post.register(s.builtin)
-	if err := s.listen(); err != nil {
-		s.cancel()
-		return nil, fmt.Errorf("ssetest: starting the server: %w", err)
-	}
-	running.Store(s.URL, s)
 	return s, nil
 }
 
@@ -143,14 +152,13 @@ func (s *Server) Topic(path string) *Topic {
 	}
 	checkTopicPath(path)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	t, known := s.topics[path]
 	if !known {
 		t = s.newTopic(path)
+		t.closed = s.closing
+		t.register(s.custom) // before it is kept: this may panic
 		s.topics[path] = t
-	}
-	s.mu.Unlock()
-	if !known {
-		t.register(s.custom)
 	}
 	return t
 }

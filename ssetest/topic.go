@@ -13,8 +13,8 @@ const (
 	// maxHistoryBytes bounds what a topic keeps for clients that come back.
 	maxHistoryBytes = 64 << 20
 
-	// maxBehindBytes bounds how far a stream may fall behind: what it has not taken yet is kept for it.
-	maxBehindBytes = 256 << 20
+	// defaultBehindBytes bounds how far a stream may fall behind: what it has not taken yet is kept for it.
+	defaultBehindBytes = 256 << 20
 
 	// recordOverhead is what a small event costs beside its bytes, in both bounds.
 	recordOverhead = 64
@@ -30,8 +30,9 @@ const (
 // since its last write goes out in one piece. A slow client therefore holds up nobody;
 // when its stream is 256 MiB behind, it is aborted.
 type Topic struct {
-	srv  *Server
-	path string
+	srv       *Server
+	path      string
+	maxBehind int64
 
 	mu      sync.Mutex // guards what follows
 	grown   signal     // raised when there is more to send, or nothing will come any more
@@ -66,12 +67,13 @@ type subscription struct {
 func (s *Server) newTopic(path string) *Topic {
 	start := new(record)
 	return &Topic{
-		srv:     s,
-		path:    path,
-		streams: make(map[*subscription]bool),
-		byID:    make(map[string]*record),
-		last:    start,
-		oldest:  start,
+		srv:       s,
+		path:      path,
+		maxBehind: defaultBehindBytes,
+		streams:   make(map[*subscription]bool),
+		byID:      make(map[string]*record),
+		last:      start,
+		oldest:    start,
 	}
 }
 
@@ -159,11 +161,11 @@ func (t *Topic) expireSlow() {
 	if t.last.end < t.check {
 		return
 	}
-	t.check = t.last.end + maxBehindBytes/16
+	t.check = t.last.end + t.maxBehind/16
 	for sub := range t.streams {
 		at := sub.at.Load()
 		behind := t.last.end - at.end
-		if behind <= maxBehindBytes {
+		if behind <= t.maxBehind {
 			continue
 		}
 		sub.expired.Store(true)

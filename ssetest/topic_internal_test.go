@@ -1,0 +1,105 @@
+package ssetest
+
+import (
+	"context"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A stuckWriter is a response whose client does not read, until it is released.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	writes  int
+	stuck   chan struct{} // closed when it is
+	release chan struct{}
+}
+
+func (w *stuckWriter) Write(p []byte) (int, error) {
+	if w.writes++; w.writes == 1 {
+		close(w.stuck)
+		<-w.release
+	}
+	return w.ResponseRecorder.Write(p)
+}
+
+func TestStreamThatFallsTooFarBehindIsAborted(t *testing.T) {
+	s, err := newServer(nil, nil)
+	require.NoError(t, err)
+	s.post.maxBehind = 1000
+	stuck := &stuckWriter{ResponseRecorder: httptest.NewRecorder(), stuck: make(chan struct{}), release: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+
+	aborted := make(chan any)
+	go func() {
+		defer func() { aborted <- recover() }()
+		s.handler().ServeHTTP(stuck, httptest.NewRequestWithContext(ctx, "GET", "/post", nil))
+	}()
+	s.post.AwaitSubscribers(t, 1)
+	require.Equal(t, 1, s.post.Publish(Data("first")))
+	<-stuck.stuck
+
+	// Each counts 64 bytes more than it has. What is behind is counted before the next is added.
+	payload := strings.Repeat("x", 400)
+	require.Equal(t, 1, s.post.Publish(Data(payload), Data(payload), Data(payload)))
+	require.Equal(t, 0, s.post.Publish(Data("too much")), "streams that took it")
+	close(stuck.release)
+	assert.NotNil(t, <-aborted, "the handler aborts its response")
+	assert.Equal(t, "data: first\n\n", stuck.Body.String(), "what was sent, whole")
+	assert.Contains(t, s.describe(), "GET /post HTTP/1.1 (stream 1) of topic /post was aborted: it was 1")
+	assert.Empty(t, s.trouble, "a slow client is no failure")
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	s, err := newServer(&Config{History: 3}, nil)
+	require.NoError(t, err)
+	for _, id := range []string{"a", "b", "c", "b", "d"} {
+		s.post.Publish(Event{ID: id})
+	}
+	assert.Equal(t, 3, s.post.kept)
+	assert.Len(t, s.post.byID, 3, "c, the second b, and d")
+	assert.EqualValues(t, 4, s.post.byID["b"].number)
+
+	large := strings.Repeat("x", maxHistoryBytes/2)
+	for _, id := range []string{"e", "f", "g"} {
+		s.post.Publish(Event{ID: id, Data: large})
+	}
+	assert.Equal(t, 1, s.post.kept, "two of them are over the bound")
+	assert.Len(t, s.post.byID, 1)
+	s.post.Publish(Event{ID: "h", Data: large + large})
+	assert.Zero(t, s.post.kept, "one that is over it by itself")
+	assert.Empty(t, s.post.byID)
+}
+
+func TestWhatHasGatheredGoesOutInOnePiece(t *testing.T) {
+	s, err := newServer(nil, nil)
+	require.NoError(t, err)
+	sub := s.post.subscribe(&serverStream{srv: s}, "")
+	assert.NotNil(t, s.post.take(sub, nil).grown)
+
+	s.post.Publish(Data("one"))
+	p := s.post.take(sub, nil)
+	assert.Equal(t, "data: one\n\n", string(p.wire))
+	assert.Same(t, &s.post.last.wire[0], &p.wire[0], "one event is not copied")
+
+	s.post.Publish(Data("two"), Data("three"))
+	p = s.post.take(sub, nil)
+	assert.Equal(t, "data: two\n\ndata: three\n\n", string(p.wire))
+	assert.Equal(t, 2, p.events)
+
+	half := strings.Repeat("x", maxBatchBytes/2)
+	s.post.Publish(Data(half), Data(half), Data(half+half), Data("last"))
+	var events []int
+	var all strings.Builder
+	for p = s.post.take(sub, nil); p.events > 0; p = s.post.take(sub, nil) {
+		events = append(events, p.events)
+		_, _ = io.WriteString(&all, string(p.wire))
+	}
+	assert.Equal(t, []int{1, 1, 1, 1}, events, "no piece is larger than the bound, but for one event")
+	assert.Equal(t, 5, strings.Count(all.String(), "data: ")+1)
+}
