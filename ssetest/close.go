@@ -12,14 +12,14 @@ const (
 	closePatience = 100 * time.Millisecond
 
 	// cutPatience is how long Close waits for handlers whose connections it has cut.
-	cutPatience = 2 * time.Second
+	cutPatience = time.Second
 )
 
 // Close ends every stream, behind the last event that was published to it, and stops the server. When it returns,
 // the handlers have returned and the port is free.
 //
 // It does not wait for clients. The connections of those that don't read are cut after a tenth of a second without progress;
-// a handler of yours that has still not returned two seconds later fails the test, since it must watch its request's context.
+// a handler of yours that has still not returned one second later fails the test, since it must watch its request's context.
 // Calling Close again does nothing.
 func (s *Server) Close() {
 	if s.test != nil {

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxHistoryBytes bounds what a topic keeps for clients that come back.
-	maxHistoryBytes = 64 << 20
+	// defaultHistoryBytes bounds what a topic keeps for clients that come back.
+	defaultHistoryBytes = 64 << 20
 
 	// defaultBehindBytes bounds how far a stream may fall behind: what it has not taken yet is kept for it.
 	defaultBehindBytes = 256 << 20
@@ -30,9 +30,10 @@ const (
 // since its last write goes out in one piece. A slow client therefore holds up nobody;
 // when its stream is 256 MiB behind, it is aborted.
 type Topic struct {
-	srv       *Server
-	path      string
-	maxBehind int64
+	srv             *Server
+	path            string
+	maxHistoryBytes int64
+	maxBehindBytes  int64
 
 	mu      sync.Mutex // guards what follows
 	grown   signal     // raised when there is more to send, or nothing will come any more
@@ -67,13 +68,14 @@ type subscription struct {
 func (s *Server) newTopic(path string) *Topic {
 	start := new(record)
 	return &Topic{
-		srv:       s,
-		path:      path,
-		maxBehind: defaultBehindBytes,
-		streams:   make(map[*subscription]bool),
-		byID:      make(map[string]*record),
-		last:      start,
-		oldest:    start,
+		srv:             s,
+		path:            path,
+		maxHistoryBytes: defaultHistoryBytes,
+		maxBehindBytes:  defaultBehindBytes,
+		streams:         make(map[*subscription]bool),
+		byID:            make(map[string]*record),
+		last:            start,
+		oldest:          start,
 	}
 }
 
@@ -147,7 +149,7 @@ func (t *Topic) keep(r *record) {
 	if r.id != "" {
 		t.byID[r.id] = r
 	}
-	for t.kept > t.srv.cfg.History || t.kept > 0 && r.end-t.oldest.end > maxHistoryBytes {
+	for t.kept > t.srv.cfg.History || t.kept > 0 && r.end-t.oldest.end > t.maxHistoryBytes {
 		t.oldest = t.oldest.next
 		t.kept--
 		if t.byID[t.oldest.id] == t.oldest {
@@ -161,11 +163,11 @@ func (t *Topic) expireSlow() {
 	if t.last.end < t.check {
 		return
 	}
-	t.check = t.last.end + t.maxBehind/16
+	t.check = t.last.end + t.maxBehindBytes/16
 	for sub := range t.streams {
 		at := sub.at.Load()
 		behind := t.last.end - at.end
-		if behind <= t.maxBehind {
+		if behind <= t.maxBehindBytes {
 			continue
 		}
 		sub.expired.Store(true)

@@ -30,7 +30,7 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 func TestStreamThatFallsTooFarBehindIsAborted(t *testing.T) {
 	s, err := newServer(nil, nil)
 	require.NoError(t, err)
-	s.post.maxBehind = 1000
+	s.post.maxBehindBytes = 1000
 	stuck := &stuckWriter{ResponseRecorder: httptest.NewRecorder(), stuck: make(chan struct{}), release: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -65,7 +65,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	assert.Len(t, s.post.byID, 3, "c, the second b, and d")
 	assert.EqualValues(t, 4, s.post.byID["b"].number)
 
-	large := strings.Repeat("x", maxHistoryBytes/2)
+	s.post.maxHistoryBytes = 1000
+	large := strings.Repeat("x", 500)
 	for _, id := range []string{"e", "f", "g"} {
 		s.post.Publish(Event{ID: id, Data: large})
 	}

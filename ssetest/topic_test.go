@@ -73,8 +73,8 @@ func TestPublishRefusesWhatCannotBeSent(t *testing.T) {
 	stream.ExpectData("next")
 }
 
-// TestPublishReachesAThousandInOrder is the test for events that get lost, doubled or out of order.
-func TestPublishReachesAThousandInOrder(t *testing.T) {
+// TestAThousandSubscribersGetEverythingInOrder is the test for events that get lost, doubled or out of order.
+func TestAThousandSubscribersGetEverythingInOrder(t *testing.T) {
 	const subscribers, events = 1000, 50
 	srv := ssetest.NewServer(t, nil)
 	streams := make([]*ssetest.EventSource, subscribers)

@@ -1,0 +1,264 @@
+package ssetest_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+// atOnce is how long Close may take at most, on a machine that is busy with everything else.
+const atOnce = 5 * time.Second
+
+// closeAtOnce closes a server and requires that it does not hang.
+func closeAtOnce(t *testing.T, srv *ssetest.Server) {
+	t.Helper()
+	closed := make(chan struct{})
+	start := time.Now()
+	go func() {
+		defer close(closed)
+		srv.Close()
+	}()
+	select {
+	case <-closed:
+		t.Logf("closed in %v", time.Since(start))
+	case <-time.After(atOnce):
+		t.Fatalf("Close hangs for %v\n%s", atOnce, strings.Join(goroutines(), "\n\n"))
+	}
+}
+
+func TestCloseEndsStreamsCleanly(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1})
+		topic, letters := srv.Open(t, "/post", nil), srv.Open(t, "/sse", nil)
+		srv.Publish(ssetest.Data("one"), ssetest.Data("two"))
+		srv.Tick(1)
+		closeAtOnce(t, srv)
+		closeAtOnce(t, srv)
+		topic.ExpectData("one", "two")
+		topic.ExpectEnd()
+		letters.ExpectJSON(`{"msg":"a"}`)
+		letters.ExpectEnd()
+		assert.Zero(t, srv.Publish(ssetest.Data("late")))
+		_, err := ssetest.Dial(t.Context(), srv.URL+"/post", &ssetest.OpenConfig{Client: srv.Client()})
+		require.Error(t, err)
+	})
+}
+
+func TestCloseFromSeveralGoroutines(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		stream := srv.Open(t, "/post", nil)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(srv.Close)
+		}
+		wg.Wait()
+		stream.ExpectEnd()
+	})
+}
+
+// TestAThousandStreamsThatNobodyReadsEndAtOnce has clients that only open streams, at a time when every stream is being sent something.
+func TestAThousandStreamsThatNobodyReadsEndAtOnce(t *testing.T) {
+	const n = 1000
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: 100 * time.Millisecond})
+		client := srv.Client()
+		for i := range n {
+			response, err := client.Get(srv.URL + []string{"/sse", "/post"}[i%2])
+			require.NoError(t, err)
+			defer func() { _ = response.Body.Close() }()
+		}
+		srv.AwaitSubscribers(t, n/2)
+		srv.Publish(ssetest.Data(strings.Repeat("x", 10_000)))
+		closeAtOnce(t, srv)
+	})
+}
+
+// TestStuckWritesAreCut has clients whose buffers are full: a write to them returns only when the connection is gone.
+func TestStuckWritesAreCut(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		for range 3 {
+			conn := dialRaw(t, srv)
+			defer func() { _ = conn.Close() }()
+			require.NoError(t, startStream(conn, p, "/post"))
+		}
+		srv.AwaitSubscribers(t, 3)
+		healthy := srv.Open(t, "/post", nil)
+		large := strings.Repeat("x", 1<<20)
+		for range 24 {
+			srv.Publish(ssetest.Data(large))
+		}
+		closeAtOnce(t, srv)
+		for i, e := range healthy.Take(24) {
+			require.Equal(t, large, e.Data, "event %d", i)
+		}
+		healthy.ExpectEnd()
+	})
+}
+
+// dialRaw connects without a client, whose buffers nobody knows.
+func dialRaw(t *testing.T, srv *ssetest.Server) net.Conn {
+	t.Helper()
+	scheme, addr, _ := strings.Cut(srv.URL, "://")
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	if scheme == "https" {
+		cfg := srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		cfg.ServerName = "127.0.0.1"
+		cfg.NextProtos = []string{"h2", "http/1.1"}
+		conn = tls.Client(conn, cfg)
+	}
+	return conn
+}
+
+func TestCloseWithHandlersOfYours(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Handle("GET /farewell", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			_, _ = io.WriteString(w, "data: farewell\n\n")
+		}))
+		stream := srv.Open(t, "/farewell", nil)
+		closeAtOnce(t, srv)
+		stream.ExpectData("farewell")
+		stream.ExpectEnd()
+	})
+}
+
+func TestDeafHandlerIsNamed(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		release := make(chan struct{})
+		returned := make(chan struct{})
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			srv.Handle("GET /deaf", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				defer close(returned)
+				w.Header().Set("Content-Type", "text/event-stream")
+				_ = http.NewResponseController(w).Flush()
+				<-release
+			}))
+			srv.Open(t, "/deaf", nil)
+		})
+		close(release)
+		<-returned
+		assert.Regexp(t, `^ssetest: the handler of GET /deaf HTTP/\S+ \(stream 1\) has not returned 1.1s after its request's context was cancelled `+
+			`and its connection closed; it must watch the context$`, failed.text())
+	})
+}
+
+func TestCloseWithIdleAndHalfOpenConnections(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		status, _ := post(t, srv, "/post", "application/json", "1")
+		require.Equal(t, 303, status) // leaves an idle connection
+
+		_, addr, _ := strings.Cut(srv.URL, "://")
+		silent, err := net.Dial("tcp", addr) // not even TLS
+		require.NoError(t, err)
+		defer func() { _ = silent.Close() }()
+		begun := dialRaw(t, srv)
+		defer func() { _ = begun.Close() }()
+		_, err = begun.Write([]byte("GET /sse HTT"))
+		require.NoError(t, err)
+		closeAtOnce(t, srv)
+	})
+}
+
+func TestCloseWhileABodyIsBeingSent(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		arrived := make(chan struct{})
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(arrived)
+				next.ServeHTTP(w, r)
+			})
+		}})
+		body, send := io.Pipe()
+		answered := make(chan error)
+		go func() {
+			response, err := srv.Client().Post(srv.URL+"/post", "application/json", body)
+			if err == nil {
+				err = response.Body.Close()
+			}
+			answered <- err
+		}()
+		_, err := send.Write([]byte(`"and so`))
+		require.NoError(t, err)
+		<-arrived
+		closeAtOnce(t, srv)
+		_ = send.CloseWithError(io.ErrClosedPipe)
+		require.Error(t, <-answered)
+	})
+}
+
+func TestCloseFreesThePort(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		first := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		_, addr, _ := strings.Cut(first.URL, "://")
+		first.Open(t, "/sse", nil).Next()
+		first.Close()
+		second := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Addr: addr})
+		assert.Equal(t, first.URL, second.URL)
+		second.Open(t, "/sse", nil).Next()
+	})
+}
+
+// TestCloseLosesNothing is for the end of a stream that is on its way when the connection is closed.
+func TestCloseLosesNothing(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		for range 5 {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			responses := make([]*http.Response, 4)
+			for i := range responses {
+				responses[i] = get(t, srv, "/post")
+			}
+			srv.Publish(ssetest.Data("last"))
+			srv.Close()
+			for _, r := range responses {
+				text, err := io.ReadAll(r.Body)
+				require.NoError(t, err)
+				require.Equal(t, "data: last\n\n", string(text))
+			}
+		}
+	})
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	for _, p := range protocols { // not in parallel: it looks at all goroutines
+		t.Run(p.String(), func(t *testing.T) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			for range 5 {
+				srv.Open(t, "/sse", nil).Next()
+				srv.Open(t, "/post", nil).Close()
+			}
+			srv.Close()
+			assert.Empty(t, leaked(atOnce))
+		})
+	}
+}
+
+func TestStartServesWithoutATest(t *testing.T) {
+	var log bytes.Buffer
+	srv, err := ssetest.Start(&ssetest.Config{ErrorLog: newLogger(&log)})
+	require.NoError(t, err)
+	defer srv.Close()
+	srv.Handle("GET /panic", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panicHere() }))
+	_, err = ssetest.Dial(t.Context(), srv.URL+"/panic", nil)
+	require.Error(t, err)
+	srv.Close()
+	assert.Contains(t, log.String(), "ssetest: panic in the handler of GET /panic HTTP/2.0 (stream 1): out of cheese")
+}

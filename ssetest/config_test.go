@@ -1,0 +1,88 @@
+package ssetest_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+func newLogger(w io.Writer) *log.Logger { return log.New(w, "", 0) }
+
+func TestConfigIsChecked(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	for wanted, cfg := range map[string]*ssetest.Config{
+		"ssetest: Config.Protocol is Protocol(9); it must be HTTP2, HTTPS1, HTTP1 or H2C":                                   {Protocol: 9},
+		"ssetest: Config.Protocol is Protocol(-1); it must be HTTP2, HTTPS1, HTTP1 or H2C":                                  {Protocol: -1},
+		"ssetest: Config.Retry is 1.5ms; it must be whole milliseconds, which is what a retry field can say":                {Retry: 1500 * time.Microsecond},
+		fmt.Sprintf("ssetest: starting the server: Config.Addr: listen tcp %v: bind: address already in use", taken.Addr()): {Addr: taken.Addr().String()},
+		"ssetest: starting the server: Config.Addr: listen tcp: address here: missing port in address":                      {Addr: "here"},
+	} {
+		srv, err := ssetest.Start(cfg)
+		assert.Nil(t, srv)
+		require.EqualError(t, err, wanted)
+		failed := attempt(t, func(t testing.TB) { ssetest.NewServer(t, cfg) })
+		assert.Equal(t, wanted, failed.text())
+	}
+}
+
+func TestConfigIsCopied(t *testing.T) {
+	cfg := &ssetest.Config{LetterInterval: -1}
+	srv := ssetest.NewServer(t, cfg)
+	before := srv.Letter(1)
+	cfg.Seed, cfg.Retry = 99, time.Second
+	assert.Equal(t, before, srv.Letter(1))
+}
+
+func TestAddrOfAllInterfacesIsReachable(t *testing.T) {
+	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+		srv := ssetest.NewServer(t, &ssetest.Config{Addr: addr})
+		assert.True(t, strings.HasPrefix(srv.URL, "https://127.0.0.1:"), srv.URL)
+		srv.Open(t, "/sse", nil).Next()
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		cert := srv.Certificate()
+		if !strings.HasPrefix(srv.URL, "https:") {
+			assert.Nil(t, cert)
+			return
+		}
+		for _, host := range []string{"localhost", "127.0.0.1", "::1", "example.com"} {
+			require.NoError(t, cert.VerifyHostname(host))
+		}
+		assert.True(t, cert.NotBefore.Before(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+	})
+}
+
+func TestClientWithoutTheCertificateIsNoted(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, nil)
+		conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "https://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n\r\n")
+		answer, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		if !strings.Contains(string(answer), "HTTP request to an HTTPS server") {
+			t.Errorf("%s", answer)
+		}
+		srv.Close()
+		t.Error("failed on purpose")
+	})
+	assert.Equal(t, "failed on purpose", failed.text())
+	assert.Contains(t, strings.Join(failed.logs, "\n"), "http: TLS handshake error from 127.0.0.1:")
+}

@@ -1,0 +1,499 @@
+package ssetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+// A puppet answers a client without a network, so that it works in a bubble: the test writes the body, when it likes.
+type puppet struct {
+	*io.PipeWriter
+	request *http.Request
+}
+
+// open opens a stream whose other end is the puppet.
+func (p *puppet) open(t testing.TB) *ssetest.Stream {
+	return ssetest.Open(t, "http://puppet.test/feed", &ssetest.OpenConfig{Client: &http.Client{Transport: p}})
+}
+
+func (p *puppet) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, write := io.Pipe()
+	p.PipeWriter, p.request = write, r
+	context.AfterFunc(r.Context(), func() { _ = write.CloseWithError(r.Context().Err()) })
+	return &http.Response{
+		StatusCode: http.StatusOK,
+		Header:     http.Header{"Content-Type": {"text/event-stream"}},
+		Body:       body,
+		Request:    r,
+	}, nil
+}
+
+// say writes to the stream after a while.
+func (p *puppet) say(after time.Duration, text string) {
+	time.AfterFunc(after, func() { _, _ = io.WriteString(p, text) })
+}
+
+func TestExpectationsHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p puppet
+		s := p.open(t)
+		p.say(time.Second, "data: 1\n\ndata: 2\n\nevent: x\nid: 7\nretry: 100\ndata: 3\n\ndata: {\"a\": 1, \"b\": 2}\n\n")
+		s.ExpectData("1", "2")
+		s.ExpectEvents(ssetest.Event{Type: "x", Data: "3"})
+		s.ExpectJSON(`{"b":2,"a":1}`)
+		p.say(time.Second, "id\ndata: 5\n\nevent: x\nid: 8\nretry: 100\ndata: 6\n\n")
+		s.ExpectEvents(ssetest.Data("5"), ssetest.Event{Type: "x", Data: "6", ID: "8", Retry: 100 * time.Millisecond})
+		p.say(time.Second, "data: 7\n\ndata: 8\n\n")
+		assert.Equal(t, ssetest.Event{Type: "message", Data: "7", ID: "8"}, s.Next())
+		assert.Len(t, s.Take(1), 1)
+		assert.Empty(t, s.Take(0))
+		s.ExpectSilence(time.Hour)
+		require.NoError(t, p.Close())
+		s.ExpectEnd()
+		s.ExpectEnd()
+	})
+}
+
+func TestSilenceEndsBeforeItsLastInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p puppet
+		s := p.open(t)
+		p.say(10*time.Second, "data: x\n\n")
+		start := time.Now()
+		s.ExpectSilence(10 * time.Second)
+		assert.Equal(t, 10*time.Second, time.Since(start))
+		s.ExpectData("x")
+		s.ExpectSilence(0)
+		s.ExpectSilence(-1)
+	})
+}
+
+// TestFailures shows what each assertion says when it fails.
+func TestFailures(t *testing.T) {
+	many := strings.Repeat("data: x\n\n", 12)
+	for name, c := range map[string]struct {
+		say    string
+		expect func(s *ssetest.Stream)
+		end    error // how the stream ends after a second; nil: not at all
+		text   string
+	}{
+		"nothing comes": {"", func(s *ssetest.Stream) { s.Next() }, nil, `
+ssetest: GET http://puppet.test/feed: wanted an event, but nothing more arrived within 30s
+0 events had been taken from the stream
+`},
+		"too few come": {"data: 1\n\ndata: 2\nid: 5\n\n", func(s *ssetest.Stream) { s.Next(); s.ExpectData("2", "3") }, nil, `
+ssetest: GET http://puppet.test/feed: wanted the data 2, 3, but nothing more arrived within 30s
+2 events had been taken from the stream, 1 of them for this:
+  message 1
+  message 2 id=5
+`},
+		"only the newest are shown": {many, func(s *ssetest.Stream) { s.Take(13) }, nil, `
+ssetest: GET http://puppet.test/feed: wanted 13 events, but nothing more arrived within 30s
+12 events had been taken from the stream, 12 of them for this:
+  … 2 more` + strings.Repeat("\n  message x", 10) + "\n"},
+		"it ends": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectJSON("1", "2", "3", "4", "5", "6", "7") }, io.EOF, `
+ssetest: GET http://puppet.test/feed: wanted the JSON 1, 2, 3, 4, 5 and 2 more, but the stream has ended
+1 events had been taken from the stream, 1 of them for this:
+  message 1
+`},
+		"it breaks": {"data: 1\n\ndata: 2", func(s *ssetest.Stream) { s.ExpectEvents(ssetest.Data("1"), ssetest.Data("2")) }, errBroken, `
+ssetest: GET http://puppet.test/feed: wanted the events message 1, message 2, but the stream broke: GET http://puppet.test/feed: ssetest: reading the event stream: broken on purpose
+1 events had been taken from the stream, 1 of them for this:
+  message 1
+`},
+		"no silence": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectSilence(time.Minute) }, nil, `
+ssetest: GET http://puppet.test/feed: wanted silence for 1m0s, but after 0s there was message 1
+0 events had been taken from the stream
+`},
+		"no silence, but the end": {"", func(s *ssetest.Stream) { s.ExpectSilence(time.Minute) }, io.EOF, `
+ssetest: GET http://puppet.test/feed: wanted silence for 1m0s, but the stream has ended
+0 events had been taken from the stream
+`},
+		"no end": {"data: 1\n\n", func(s *ssetest.Stream) { s.Next(); s.ExpectEnd() }, nil, `
+ssetest: GET http://puppet.test/feed: wanted the end of the stream, but nothing more arrived within 30s
+1 events had been taken from the stream:
+  message 1
+`},
+		"an event before the end": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectEnd() }, io.EOF, `
+ssetest: GET http://puppet.test/feed: wanted the end of the stream, but there was message 1
+1 events had been taken from the stream:
+  message 1
+`},
+		"no clean end": {"", func(s *ssetest.Stream) { s.ExpectEnd() }, errBroken, `
+ssetest: GET http://puppet.test/feed: wanted the end of the stream, but the stream broke: GET http://puppet.test/feed: ssetest: reading the event stream: broken on purpose
+0 events had been taken from the stream
+`},
+		"after Close": {"data: 1\n\n", func(s *ssetest.Stream) { s.Close(); s.Next() }, nil, `
+ssetest: GET http://puppet.test/feed: wanted an event, but the test has closed the stream`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				failed := attempt(t, func(t testing.TB) {
+					var p puppet
+					s := p.open(t)
+					p.say(0, c.say)
+					if c.end != nil {
+						time.AfterFunc(time.Second, func() { _ = p.CloseWithError(c.end) })
+					}
+					synctest.Wait()
+					c.expect(s)
+					t.Error("it went on")
+				})
+				assert.Equal(t, strings.TrimPrefix(c.text, "\n"), failed.text())
+			})
+		})
+	}
+}
+
+// TestDifferences shows that what differs is compared, and shown.
+func TestDifferences(t *testing.T) {
+	event := ssetest.Event{Type: "t", Data: "d", ID: "i", Retry: 7 * time.Millisecond}
+	with := func(change func(e *ssetest.Event)) ssetest.Event {
+		e := event
+		change(&e)
+		return e
+	}
+	for name, c := range map[string]struct {
+		expect func(s *ssetest.Stream)
+		shown  []string
+	}{
+		"data":           {func(s *ssetest.Stream) { s.ExpectData("e") }, []string{`- (string) (len=1) "e"`, `+ (string) (len=1) "d"`}},
+		"JSON":           {func(s *ssetest.Stream) { s.ExpectJSON("1") }, []string{"needs to be valid json", "event 1 of 1"}},
+		"type":           {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Type = "u" })) }, []string{`Type: (string) (len=1) "u"`}},
+		"no type":        {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Type = "" })) }, []string{`Type: (string) (len=7) "message"`}},
+		"event's data":   {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Data = "" })) }, []string{`Data: (string) ""`}},
+		"ID":             {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.ID = "j" })) }, []string{`ID: (string) (len=1) "j"`}},
+		"retry":          {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Retry = time.Second })) }, []string{`Retry: (time.Duration) 1000000000`}},
+		"ID wanted only": {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Retry = 0 }), event) }, []string{"wanted the events t d id=i, t d id=i retry=7ms, but the stream has ended"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed := attempt(t, func(t testing.TB) {
+				var p puppet
+				s := p.open(t)
+				go func() {
+					_, _ = io.WriteString(p, "event: t\ndata: d\nid: i\nretry: 7\n\n")
+					_ = p.Close()
+				}()
+				c.expect(s)
+			})
+			require.Len(t, failed.failures, 1)
+			for _, shown := range c.shown {
+				assert.Contains(t, failed.text(), shown)
+			}
+			assert.Contains(t, failed.text(), "GET http://puppet.test/feed")
+		})
+	}
+}
+
+func TestFailureShowsTheServer(t *testing.T) {
+	var url string
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: time.Millisecond})
+		url = srv.URL
+		letters := srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: "foreign", Timeout: time.Hour})
+		letters.Next()
+		srv.Open(t, "/post", nil)
+		srv.AwaitSubscribers(t, 7)
+	})
+	lines := strings.Split(failed.text(), "\n")
+	for i, wanted := range []string{
+		`^ssetest: waited for exactly 7 open streams of GET /post; after 1ms there were 1$`,
+		`^open streams of ` + url + `: 2$`,
+		`^  GET /sse HTTP/2.0 Last-Event-ID: "foreign" \(stream 1\), open for \d+m?s, 1 events sent$`,
+		`^  GET /post HTTP/2.0 \(stream 2\), open for \d+m?s, 0 events sent$`,
+		`^notes of ` + url + `: 1$`,
+		`^  GET /sse HTTP/2.0 Last-Event-ID: "foreign" \(stream 1\): no letter that was sent has that ID; it gets them from the beginning$`,
+		`^$`,
+	} {
+		assert.Regexp(t, wanted, lines[i])
+	}
+	assert.Len(t, lines, 7)
+}
+
+func TestAwaitSubscribersFailsWhenTheServerIsClosed(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	failed := attempt(t, func(t testing.TB) {
+		go srv.Close()
+		srv.AwaitSubscribers(t, 1)
+	})
+	assert.Contains(t, failed.text(), "when the server was closed there were 0")
+}
+
+func TestEventsThatNobodyTookFailTheTest(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		const n = 13
+		open := func(t testing.TB, then func(srv *ssetest.Server, s *ssetest.Stream)) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			s := srv.Open(t, "/post", nil)
+			for i := range n {
+				srv.Publish(ssetest.Data(strconv.Itoa(i)))
+			}
+			then(srv, s)
+		}
+		left := func(then func(srv *ssetest.Server, s *ssetest.Stream)) string {
+			return attempt(t, func(t testing.TB) { open(t, then) }).text()
+		}
+		assert.Regexp(t, `^ssetest: GET https?://[0-9.:]+/post: 3 events that the server sent were not taken:
+  message 10
+  message 11
+  message 12
+take them, or call IgnoreRest$`, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(10) }), "at the test's end")
+		assert.Contains(t, left(func(*ssetest.Server, *ssetest.Stream) {}), "  message 9\n  … 3 more\ntake them")
+		assert.Contains(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(12); s.Close() }), ": 1 events", "at Close")
+		assert.Contains(t, left(func(srv *ssetest.Server, s *ssetest.Stream) { s.Take(12); srv.Close() }), ": 1 events", "after the server's Close")
+
+		assert.Empty(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(13) }))
+		assert.Empty(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.IgnoreRest() }))
+		assert.Equal(t, "another failure", attempt(t, func(t testing.TB) {
+			open(t, func(*ssetest.Server, *ssetest.Stream) { t.Error("another failure") })
+		}).text(), "a test that has failed")
+	})
+}
+
+func TestRestIsCheckedOnResumedStreams(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, nil)
+		srv.Publish(ssetest.Event{ID: "1"}, ssetest.Event{ID: "2"}, ssetest.Event{ID: "3"})
+		srv.Open(t, "/post", &ssetest.OpenConfig{LastEventID: "1"})
+	})
+	assert.Contains(t, failed.text(), "2 events that the server sent were not taken")
+}
+
+func TestRestThatDoesNotArriveIsMissed(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(&swallowing{ResponseWriter: w}, r) })
+		}})
+		s := srv.Open(t, "/post", &ssetest.OpenConfig{Timeout: 50 * time.Millisecond})
+		srv.Publish(ssetest.Data("1"), ssetest.Data("2"))
+		_ = s
+	})
+	assert.Contains(t, failed.text(), "/post: 2 of the 2 events that the server sent did not arrive: nothing more arrived within 50ms\nopen streams of ")
+}
+
+// swallowing is a ResponseWriter that sends nothing but headers.
+type swallowing struct{ http.ResponseWriter }
+
+func (s *swallowing) Unwrap() http.ResponseWriter          { return s.ResponseWriter }
+func (s *swallowing) Write(p []byte) (int, error)          { return len(p), nil }
+func (s *swallowing) WriteString(text string) (int, error) { return len(text), nil }
+
+func TestLettersMayBeLeft(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{LetterInterval: -1})
+	srv.Open(t, "/sse", nil)
+	srv.Tick(3)
+}
+
+func TestYourHandlersEventsMayBeLeft(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Handle("GET /mine", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: 1\n\n")
+	}))
+	srv.Open(t, "/mine", nil)
+	srv.Open(t, "/mine", nil).ExpectData("1")
+}
+
+// TestStreamThatIsNotReadKeepsEverything publishes more than an EventSource reads ahead.
+func TestStreamThatIsNotReadKeepsEverything(t *testing.T) {
+	const n = 80_000 // it reads 65,536 ahead
+	srv := ssetest.NewServer(t, nil)
+	s := srv.Open(t, "/post", nil)
+	events := make([]ssetest.Event, n)
+	for i := range events {
+		events[i] = ssetest.Data(strconv.Itoa(i))
+	}
+	srv.Publish(events...)
+	for i, e := range s.Take(n) {
+		require.Equal(t, strconv.Itoa(i), e.Data)
+	}
+
+	failed := attempt(t, func(t testing.TB) {
+		srv.Open(t, "/post", nil)
+		srv.Publish(events...)
+	})
+	s.Take(n)
+	assert.Contains(t, failed.text(), ": 65536 events that the server sent were not taken", "as many as it had read")
+}
+
+func TestOpenFails(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Handle("GET /plain", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "data: x\n\n") }))
+	srv.Handle("GET /silent", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	srv.Handle("GET /endless", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	for path, wanted := range map[string]string{
+		"/nowhere": "the response has status 404 Not Found, where an event stream has status 200 and content type text/event-stream; " +
+			`its body begins "404 page not found\n"`,
+		"/plain": `the response has content type "text/plain; charset=utf-8", where an event stream has status 200 and content type text/event-stream; ` +
+			`its body begins "data: x\n\n"`,
+		"/silent":  "no response within 50ms",
+		"/endless": "no response within 50ms",
+	} {
+		cfg := &ssetest.OpenConfig{Timeout: 50 * time.Millisecond}
+		if !strings.Contains(wanted, "50ms") {
+			cfg = nil
+		}
+		failed := attempt(t, func(t testing.TB) { srv.Open(t, path, cfg) })
+		first, rest, _ := strings.Cut(failed.text(), "\n")
+		assert.Equal(t, "ssetest: opening GET "+srv.URL+path+": "+wanted, first)
+		assert.Contains(t, rest, "open streams of "+srv.URL)
+	}
+	assert.Equal(t, `ssetest: Open: the path is "sse"; it must begin with a slash`, attempt(t, func(t testing.TB) { srv.Open(t, "sse", nil) }).text())
+	assert.Contains(t, attempt(t, func(t testing.TB) { ssetest.Open(t, "http://bad host/", nil) }).text(), `ssetest: opening a stream: parse "http://bad host/"`)
+}
+
+func TestOpenIsEveryURLOfTheServer(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	s := ssetest.Open(t, srv.URL+"/post", nil) // with its client, and its check
+	srv.Publish(ssetest.Data("x"))
+	s.ExpectData("x")
+	failed := attempt(t, func(t testing.TB) {
+		ssetest.Open(t, srv.URL+"/post?some=query", nil)
+		srv.Publish(ssetest.Data("y"))
+	})
+	s.ExpectData("y")
+	assert.Contains(t, failed.text(), "1 events that the server sent were not taken")
+}
+
+func TestRequestIsThatOfAnEventSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p puppet
+		p.open(t)
+		assert.Equal(t, http.MethodGet, p.request.Method)
+		assert.Equal(t, http.Header{"Accept": {"text/event-stream"}, "Cache-Control": {"no-cache"}, "Pragma": {"no-cache"}}, p.request.Header)
+
+		ssetest.Open(t, "http://puppet.test/", &ssetest.OpenConfig{
+			Client:      &http.Client{Transport: &p},
+			Method:      http.MethodPost,
+			Header:      http.Header{"accept": {"*/*"}, "X-More": {"1", "2"}, "Last-Event-ID": {"not this"}},
+			Body:        []byte("ask"),
+			LastEventID: "ü 7",
+		})
+		assert.Equal(t, http.MethodPost, p.request.Method)
+		assert.Equal(t, http.Header{
+			"Accept": {"*/*"}, "Cache-Control": {"no-cache"}, "Pragma": {"no-cache"}, "X-More": {"1", "2"}, "Last-Event-Id": {"ü 7"},
+		}, p.request.Header)
+		body, err := io.ReadAll(p.request.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "ask", string(body))
+
+		_, err = ssetest.Dial(t.Context(), "http://puppet.test/", &ssetest.OpenConfig{LastEventID: "a\x00b"})
+		require.EqualError(t, err, `ssetest: opening a stream: OpenConfig.LastEventID is "a\x00b": a header can carry no control characters`)
+	})
+}
+
+func TestLastEventIDStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p puppet
+		s := ssetest.Open(t, "http://puppet.test/", &ssetest.OpenConfig{Client: &http.Client{Transport: &p}, LastEventID: "before"})
+		p.say(0, "data: x\n\nid: 2\ndata: y\n\n")
+		assert.Equal(t, "before", s.Next().ID)
+		assert.Equal(t, "2", s.Next().ID)
+	})
+}
+
+func TestDial(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		ctx, cancel := context.WithCancel(t.Context())
+		es, err := ssetest.Dial(ctx, srv.URL+"/post", nil)
+		require.NoError(t, err)
+		srv.Publish(ssetest.Data("1"), ssetest.Data("2"), ssetest.Data("3"))
+		e, err := es.Next(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, ssetest.Event{Type: "message", Data: "1"}, e)
+
+		done, finish := context.WithCancelCause(t.Context())
+		finish(errBroken)
+		e, err = es.Next(done)
+		require.NoError(t, err, "what has arrived is given even where the context is done")
+		assert.Equal(t, "2", e.Data)
+		_, err = es.Next(t.Context())
+		require.NoError(t, err)
+		_, err = es.Next(done)
+		require.ErrorIs(t, err, errBroken)
+
+		cancel() // of Dial's context ends the stream
+		_, err = es.Next(t.Context())
+		require.ErrorIs(t, err, context.Canceled)
+		es.Close()
+		srv.AwaitSubscribers(t, 0)
+	})
+}
+
+func TestEventSourceClose(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		es, err := ssetest.Dial(t.Context(), srv.URL+"/post", nil)
+		require.NoError(t, err)
+		waiting := make(chan error)
+		go func() {
+			_, err := es.Next(context.Background())
+			waiting <- err
+		}()
+		es.Close()
+		es.Close()
+		require.ErrorIs(t, <-waiting, ssetest.ErrClosed)
+		_, err = es.Next(t.Context())
+		require.ErrorIs(t, err, ssetest.ErrClosed)
+		srv.AwaitSubscribers(t, 0)
+	})
+}
+
+func TestEventSourceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, end := range []error{io.EOF, errBroken} {
+			p := &puppet{}
+			es, err := ssetest.Dial(t.Context(), "http://puppet.test/", &ssetest.OpenConfig{Client: &http.Client{Transport: p}})
+			require.NoError(t, err)
+			p.say(0, "data: whole\n\ndata: half")
+			synctest.Wait()
+			_ = p.CloseWithError(end)
+			synctest.Wait()
+			e, err := es.Next(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, "whole", e.Data)
+			for range 2 {
+				_, err = es.Next(t.Context())
+				require.ErrorIs(t, err, end)
+				assert.Equal(t, errors.Is(end, io.EOF), err == io.EOF, "a clean end is io.EOF itself") //nolint:errorlint // that is the point
+			}
+			es.Close()
+		}
+	})
+}
+
+func ExampleDial() {
+	srv, err := ssetest.Start(&ssetest.Config{Seed: 42})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer srv.Close()
+	es, err := ssetest.Dial(context.Background(), srv.URL+"/sse", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer es.Close()
+	e, err := es.Next(context.Background())
+	fmt.Println(e.Data, err)
+	// Output: {"msg":"a"} <nil>
+}
