@@ -33,13 +33,15 @@ func (s *Server) close() {
 	running.Delete(s.URL)
 	s.refuse()
 	s.cancel() // from here on, the handlers end their streams
+	patience := cutPatience
 	if !s.settle(closePatience) {
 		s.sockets.cut()
 		if !s.settle(cutPatience) {
 			s.failUnfinished()
+			patience = 0 // it has been used up already
 		}
 	}
-	s.stop()
+	s.stop(patience)
 }
 
 // refuse lets nothing new begin, and gives the topics their end.
@@ -95,7 +97,8 @@ func (s *Server) failUnfinished() {
 }
 
 // stop closes the connections, in order where that is possible at once, and waits for the goroutines that served them.
-func (s *Server) stop() {
+// Where it has to cut connections, it waits for no longer than patience afterwards.
+func (s *Server) stop(patience time.Duration) {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -105,14 +108,20 @@ func (s *Server) stop() {
 		}
 		s.front.Close()
 	}()
-	for _, patience := range []time.Duration{closePatience, cutPatience} {
-		timer := time.NewTimer(patience)
-		select {
-		case <-stopped:
-			timer.Stop()
-			return
-		case <-timer.C:
-			s.sockets.cut()
-		}
+	if !within(closePatience, stopped) {
+		s.sockets.cut()
+		within(patience, stopped)
+	}
+}
+
+// within waits for done, and reports false where that takes longer than the limit.
+func within(limit time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
 	}
 }

@@ -205,10 +205,11 @@ func TestFailureShowsTheServer(t *testing.T) {
 		url = srv.URL
 		letters := srv.Open(t, "/sse", &ssetest.OpenConfig{LastEventID: "foreign", Timeout: time.Hour})
 		letters.Next()
-		srv.Open(t, "/post", nil)
+		srv.Open(t, "/post", &ssetest.OpenConfig{Timeout: time.Hour})
 		srv.AwaitSubscribers(t, 7)
 	})
 	lines := strings.Split(failed.text(), "\n")
+	require.Len(t, lines, 7, failed.text())
 	for i, wanted := range []string{
 		`^ssetest: waited for exactly 7 open streams of GET /post; after 1ms there were 1$`,
 		`^open streams of ` + url + `: 2$`,
@@ -220,7 +221,6 @@ func TestFailureShowsTheServer(t *testing.T) {
 	} {
 		assert.Regexp(t, wanted, lines[i])
 	}
-	assert.Len(t, lines, 7)
 }
 
 func TestAwaitSubscribersFailsWhenTheServerIsClosed(t *testing.T) {

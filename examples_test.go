@@ -1,0 +1,171 @@
+// The stories of this file are there to be copied: go test -v . runs them.
+package ssetest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+// The shortest story: a test publishes, and a stream has it.
+func TestPublish(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)       // HTTP/2 over TLS, closed when the test ends
+	stream := srv.Open(t, "/post", nil)    // subscribed as soon as it is open: no sleep
+	srv.Publish(ssetest.Data("hello"))     // reaches every open stream
+	stream.ExpectData("hello")             // waits for it; what nobody takes fails the test
+	stream.ExpectSilence(time.Millisecond) // nothing else came
+}
+
+// The letters are the same in every run. This test does not wait for them: it asks for three.
+func TestLetters(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{Seed: 42, LetterInterval: -1})
+	stream := srv.Open(t, "/sse", nil)
+	srv.Tick(3)
+	stream.ExpectJSON(`{"msg": "a"}`, `{"msg": "x"}`, `{"msg": "a"}`)
+
+	srv.Tick(1)
+	stream.ExpectEvents(srv.Letter(3))
+}
+
+// What is posted comes out of every open stream, with an ID and a reconnection time.
+func TestPostAndReceive(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	stream := srv.Open(t, "/post", nil)
+
+	response, err := srv.Client().Post(srv.URL+"/post", "application/json", strings.NewReader(`{"test": "sent me via SSE"}`))
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	assert.Equal(t, http.StatusSeeOther, response.StatusCode)
+
+	event := stream.Next()
+	assert.JSONEq(t, `{"test": "sent me via SSE"}`, event.Data)
+	assert.Len(t, event.ID, 36) // a UUID
+	assert.Equal(t, 6*time.Second, event.Retry)
+}
+
+// A hundred subscribers get everything, in order.
+func TestPublishToAHundred(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	streams := make([]*ssetest.Stream, 100)
+	for i := range streams {
+		streams[i] = srv.Open(t, "/post", nil)
+	}
+	srv.AwaitSubscribers(t, 100)
+	assert.Equal(t, 100, srv.Publish(ssetest.Data("one"), ssetest.Data("two")))
+	for _, stream := range streams {
+		stream.ExpectData("one", "two")
+	}
+}
+
+// A client that comes back with the last event ID gets what it has missed.
+func TestResume(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	stream := srv.Open(t, "/post", nil)
+	srv.Publish(ssetest.Event{ID: "1", Data: "seen"})
+	last := stream.Next()
+	stream.Close()
+	srv.AwaitSubscribers(t, 0)
+
+	srv.Publish(ssetest.Event{ID: "2", Data: "missed"})
+	resumed := srv.Open(t, "/post", &ssetest.OpenConfig{LastEventID: last.ID})
+	resumed.ExpectEvents(ssetest.Event{ID: "2", Data: "missed"})
+}
+
+// countdown is a handler as you may have written it.
+func countdown(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	for i := 3; i > 0 && r.Context().Err() == nil; i-- {
+		fmt.Fprintf(w, "event: tick\ndata: %d\n\n", i)
+		_ = http.NewResponseController(w).Flush()
+	}
+}
+
+// Your handler under test, on a server of any kind.
+func TestYourHandler(t *testing.T) {
+	ts := httptest.NewServer(http.HandlerFunc(countdown))
+	t.Cleanup(ts.Close)
+
+	stream := ssetest.Open(t, ts.URL, nil)
+	stream.ExpectEvents(
+		ssetest.Event{Type: "tick", Data: "3"},
+		ssetest.Event{Type: "tick", Data: "2"},
+		ssetest.Event{Type: "tick", Data: "1"},
+	)
+	stream.ExpectEnd()
+}
+
+// complete is a client as you may have written it: it puts together what a model says, token by token.
+func complete(ctx context.Context, client *http.Client, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	var text strings.Builder
+	for event, err := range ssetest.Events(response.Body) {
+		if err != nil || event.Data == "[DONE]" {
+			return text.String(), err
+		}
+		var delta struct{ Content string }
+		if err := json.Unmarshal([]byte(event.Data), &delta); err != nil {
+			return "", err
+		}
+		text.WriteString(delta.Content)
+	}
+	return text.String(), nil
+}
+
+// Your client under test, against a topic of its own.
+func TestYourClient(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	model := srv.Topic("/v1/complete")
+	text := make(chan string)
+	go func() {
+		got, err := complete(t.Context(), srv.Client(), srv.URL+"/v1/complete")
+		assert.NoError(t, err)
+		text <- got
+	}()
+	model.AwaitSubscribers(t, 1)
+	model.Publish(ssetest.Data(`{"content": "Hello, "}`), ssetest.Data(`{"content": "world"}`), ssetest.Data("[DONE]"))
+	assert.Equal(t, "Hello, world", <-text)
+}
+
+// Without a test there are Start and Dial.
+func Example() {
+	srv, err := ssetest.Start(&ssetest.Config{Seed: 42, LetterInterval: time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer srv.Close()
+
+	ctx := context.Background()
+	letters, err := ssetest.Dial(ctx, srv.URL+"/sse", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer letters.Close()
+	for range 3 {
+		letter, err := letters.Next(ctx)
+		fmt.Println(letter.Data, err)
+	}
+	// Output:
+	// {"msg":"a"} <nil>
+	// {"msg":"x"} <nil>
+	// {"msg":"a"} <nil>
+}
