@@ -53,7 +53,7 @@ func (s *Server) refuse() {
 		topics = append(topics, t)
 	}
 	s.mu.Unlock()
-	_ = s.sockets.Listener.Close()
+	_ = s.sockets.Close()
 	for _, t := range append(topics, s.post) {
 		t.close()
 	}

@@ -1,2 +1,75 @@
-// Package ssetest tests code that reads or serves event streams (Server-Sent Events).
+// Package ssetest tests code that reads or serves event streams (Server-Sent Events): SDKs of language models, agents,
+// feeds, dashboards. As net/http has httptest, event streams have ssetest.
+//
+// It is a fake server in the process of the test, a client that parses streams as a browser does,
+// and assertions on what arrives:
+//
+//	func TestPublish(t *testing.T) {
+//		srv := ssetest.NewServer(t, nil)
+//		stream := srv.Open(t, "/post", nil)
+//		srv.Publish(ssetest.Data("hello"))
+//		stream.ExpectData("hello")
+//	}
+//
+// # Server
+//
+// [NewServer] starts a [Server] that the test's Cleanup closes; [Start] is for places without a test.
+// It speaks HTTP/2 over TLS unless [Config] has another [Protocol], on a free port of the loopback interface.
+// [Server.Client] trusts its certificate. It has these endpoints:
+//
+//	GET /sse    the letters: "a" at once, then a letter a-z for each Config.LetterInterval
+//	POST /post  broadcasts its JSON body, and answers 303 "broadcasted"
+//	GET /post   streams what is posted, and what the test publishes
+//
+// An event of theirs has a type, data, a UUID as its ID, and a reconnection time:
+//
+//	event: message
+//	data: {"msg":"a"}
+//	id: 85954420-66e1-4933-ab28-18d3d6a86355
+//	retry: 6000
+//
+// [Server.Topic] makes further topics as /post is one, and [Server.Handle] serves handlers of your own.
+// Config.Wrap goes around all of them.
+//
+// A wrong method is answered with 405 and Allow. What POST /post cannot take is answered with 400 (the body is not JSON; the answer
+// says at which byte, counted from 0), 413 (it is larger than Config.MaxBodyBytes) or 415 (the content type is neither
+// application/json nor text/*; of the latter the query's parameters are broadcast, as an object of strings).
+// Nothing is broadcast then, and no stream is disturbed.
+//
+// # Subscribing before publishing
+//
+// A stream is registered before its headers are sent. Whoever has the headers is subscribed: when [Server.Open], [Open] or [Dial]
+// have returned, or http.Client.Do has, the next Publish reaches the stream. Where the client that connects is not the test's own,
+// [Server.AwaitSubscribers] waits until it is there, or has left. Nothing has to sleep.
+//
+// # Resuming
+//
+// A client that sends Last-Event-ID gets from a topic what came after the event with that ID, events without an ID included,
+// as far as the history goes (Config.History), and then what is new. An ID that the history does not have replays nothing.
+// The letters go on behind the letter with that ID, and with any other ID begin anew.
+//
+// # Streams and assertions
+//
+// A [Stream] belongs to a test. Its methods wait for events and end the test where others come, or none:
+// the failure says what was wanted, what came, which events were taken before, and which streams the server has open.
+// Every wait has a limit, Config.Timeout or OpenConfig.Timeout, 30 seconds by default.
+//
+// Events that a topic has sent and nobody took fail the test when it ends. This is exact: the server knows what it has sent,
+// and the check waits for it to arrive. [Stream.IgnoreRest] turns it off.
+//
+// [Dial] gives the same client without a test, as an [EventSource]. [Decoder] and [Events] read an event stream from any reader,
+// and [Event.AppendText] writes one.
+//
+// # Determinism
+//
+// What is random elsewhere comes from Config.Seed here. Letter k and its ID depend on the seed and k alone ([Server.Letter]),
+// the ID of a posted event on the seed, the topic and how many were posted to it before. With a negative Config.LetterInterval no letter
+// comes by itself, and [Server.Tick] sends them.
+//
+// # Close
+//
+// [Server.Close] ends every stream behind the last event that was published, waits until that end has left,
+// and does not wait for clients. A panic in a handler, a handler that outlives Close, and a response that can't be flushed
+// fail the server's test. What is no failure but may explain one, such as a TLS handshake that failed, an unknown Last-Event-ID or
+// a stream that fell too far behind, is kept and shown when a test has failed.
 package ssetest

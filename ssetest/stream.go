@@ -106,7 +106,7 @@ func (s *Stream) arrival() (arrival, error) {
 		} else if es.err != nil {
 			err = es.err
 		}
-		return err != errTimeout
+		return ok || es.err != nil
 	})
 	return a, err
 }

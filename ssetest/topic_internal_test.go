@@ -2,7 +2,6 @@ package ssetest
 
 import (
 	"context"
-	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -99,7 +98,7 @@ func TestWhatHasGatheredGoesOutInOnePiece(t *testing.T) {
 	var all strings.Builder
 	for p = s.post.take(sub, nil); p.events > 0; p = s.post.take(sub, nil) {
 		events = append(events, p.events)
-		_, _ = io.WriteString(&all, string(p.wire))
+		all.Write(p.wire)
 	}
 	assert.Equal(t, []int{1, 1, 1, 1}, events, "no piece is larger than the bound, but for one event")
 	assert.Equal(t, 5, strings.Count(all.String(), "data: ")+1)

@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -211,12 +212,13 @@ func TestAwaitSubscribersSeesJoinersAndLeavers(t *testing.T) {
 		srv.AwaitSubscribers(t, 1)
 		require.Equal(t, 1, srv.Publish(ssetest.Data("x")))
 		b.ExpectData("x")
-		joined := make(chan struct{})
+		joined := make(chan *ssetest.EventSource)
 		go func() {
-			defer close(joined)
-			get(t, srv, "/post")
+			es, err := ssetest.Dial(context.Background(), srv.URL+"/post", nil)
+			assert.NoError(t, err)
+			joined <- es
 		}()
 		srv.AwaitSubscribers(t, 2)
-		<-joined
+		(<-joined).Close()
 	})
 }

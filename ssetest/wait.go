@@ -130,9 +130,5 @@ func (s *Server) describeNotes(most int) string {
 		return ""
 	}
 	shown := s.notes[max(len(s.notes)-most, 0):]
-	b := fmt.Sprintf("notes of %s: %d\n", s.URL, len(s.notes)+s.dropped)
-	for _, note := range shown {
-		b += "  " + note + "\n"
-	}
-	return b
+	return fmt.Sprintf("notes of %s: %d\n  %s\n", s.URL, len(s.notes)+s.dropped, strings.Join(shown, "\n  "))
 }

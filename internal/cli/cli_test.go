@@ -65,11 +65,13 @@ func TestRefuses(t *testing.T) {
 		"argument":     {[]string{"serve"}, 2, `ssetest: there are no arguments but flags, and "serve" is none`},
 		"no interval":  {[]string{"-interval", "0s"}, 2, "ssetest: -interval is 0s; it must be more than nothing"},
 		"taken port": {
-			[]string{"-addr", taken.Addr().String()}, 1,
+			[]string{"-addr", taken.Addr().String()},
+			1,
 			"ssetest: starting the server: Config.Addr: listen tcp " + taken.Addr().String() + ": bind: address already in use",
 		},
 		"no folder": {
-			[]string{"-addr", "127.0.0.1:0", "-cert-out", "nowhere/cert.pem"}, 1,
+			[]string{"-addr", "127.0.0.1:0", "-cert-out", "nowhere/cert.pem"},
+			1,
 			"ssetest: writing the certificate: open nowhere/cert.pem: no such file or directory",
 		},
 	} {
