@@ -6,20 +6,24 @@ import (
 	"time"
 )
 
+// Close counts its patience in looks, and not in time alone: between two looks everything else has had its turn,
+// however busy the machine is.
 const (
-	// closePatience is how long Close waits for streams that make no progress whatever: a handler that can't write,
-	// since its client does not read. Those that do make progress are given the time that they need.
-	closePatience = 100 * time.Millisecond
+	lookInterval = 10 * time.Millisecond
 
-	// cutPatience is how long Close waits for handlers whose connections it has cut.
-	cutPatience = time.Second
+	// closePatience is for how many looks Close waits for streams that make no progress whatever: a handler that can't write,
+	// since its client does not read. Those that do make progress are given the time that they need.
+	closePatience = 20
+
+	// cutPatience is for how many looks Close waits for handlers whose connections it has cut.
+	cutPatience = 100
 )
 
 // Close ends every stream, behind the last event that was published to it, and stops the server. When it returns,
 // the handlers have returned and the port is free.
 //
-// It does not wait for clients. The connections of those that don't read are cut after a tenth of a second without progress;
-// a handler of yours that has still not returned one second later fails the test, since it must watch its request's context.
+// It does not wait for clients. The connections of those that don't read are cut after a fifth of a second without progress;
+// a handler of yours that has still not returned a second later fails the test, since it must watch its request's context.
 // Calling Close again does nothing.
 func (s *Server) Close() {
 	if s.test != nil {
@@ -60,18 +64,19 @@ func (s *Server) refuse() {
 }
 
 // settle waits until every handler has returned and the end of every HTTP/2 stream is on the wire.
-// It reports false when nothing has got on for as long as patience.
-func (s *Server) settle(patience time.Duration) bool {
+// It reports false when it has seen no progress in as many looks as patience.
+func (s *Server) settle(patience int) bool {
 	settled := func() bool { return len(s.streams) == 0 && s.wire.Open() == 0 }
-	for {
-		before := s.pending()
-		if await(&s.mu, &s.changed, patience, settled) {
+	before := s.pending()
+	for idle := 0; idle < patience; idle++ {
+		if await(&s.mu, &s.changed, lookInterval, settled) {
 			return true
 		}
-		if s.pending() == before {
-			return false
+		if now := s.pending(); now != before {
+			before, idle = now, -1
 		}
 	}
+	return false
 }
 
 // pending is what is left to do, in numbers that change with everything that is done.
@@ -87,7 +92,7 @@ func (s *Server) failUnfinished() {
 	var left []string
 	for st := range s.streams {
 		left = append(left, fmt.Sprintf("the handler of %v has not returned %v after its request's context was cancelled "+
-			"and its connection closed; it must watch the context", st, cutPatience+closePatience))
+			"and its connection closed; it must watch the context", st, (closePatience+cutPatience)*lookInterval))
 	}
 	s.mu.Unlock()
 	slices.Sort(left)
@@ -98,7 +103,7 @@ func (s *Server) failUnfinished() {
 
 // stop closes the connections, in order where that is possible at once, and waits for the goroutines that served them.
 // Where it has to cut connections, it waits for no longer than patience afterwards.
-func (s *Server) stop(patience time.Duration) {
+func (s *Server) stop(patience int) {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -114,14 +119,16 @@ func (s *Server) stop(patience time.Duration) {
 	}
 }
 
-// within waits for done, and reports false where that takes longer than the limit.
-func within(limit time.Duration, done <-chan struct{}) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
+// within waits for done, and reports false where that takes more looks than patience.
+func within(patience int, done <-chan struct{}) bool {
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	for range patience + 1 {
+		select {
+		case <-done:
+			return true
+		case <-ticker.C:
+		}
 	}
+	return false
 }

@@ -155,7 +155,7 @@ func TestDeafHandlerIsNamed(t *testing.T) {
 		})
 		close(release)
 		<-returned
-		assert.Regexp(t, `^ssetest: the handler of GET /deaf HTTP/\S+ \(stream 1\) has not returned 1.1s after its request's context was cancelled `+
+		assert.Regexp(t, `^ssetest: the handler of GET /deaf HTTP/\S+ \(stream 1\) has not returned 1.2s after its request's context was cancelled `+
 			`and its connection closed; it must watch the context$`, failed.text())
 	})
 }

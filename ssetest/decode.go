@@ -18,7 +18,8 @@ const maxRetry = math.MaxInt64 / time.Millisecond * time.Millisecond
 // 9.2.5 Parsing an event stream and 9.2.6 Interpreting an event stream. No input is an error; what the standard does
 // not know it ignores.
 //
-// A Decoder may be used by one goroutine at a time.
+// A Decoder may be used by one goroutine at a time. Its events are the caller's: nothing later changes them. Their
+// short strings share blocks of memory, so one that is held on to may hold a kilobyte.
 type Decoder struct {
 	in        input
 	err       error // what Next returns when the buffer has no further event
@@ -104,27 +105,29 @@ func (d *Decoder) Next() (Event, error) {
 			if err := d.more(); err != nil {
 				return Event{}, err
 			}
-		case len(line) > 0:
-			if !d.interpret(line) {
-				d.fail()
-			}
-		default:
+		case len(line) == 0:
 			if e, ok := d.dispatch(); ok {
 				return e, nil
 			}
+		case line[0] == ':' && d.onComment == nil:
+			d.in.skipComments()
+		case d.isToken(line) && d.in.blankLine():
+			return Event{Type: "message", Data: d.in.text(trimSpace(line[len("data:"):])), ID: d.id}, nil
+		case !d.interpret(line):
+			d.fail()
 		}
 	}
 }
 
 // more reads on, after the last complete line.
 func (d *Decoder) more() error {
-	line := d.in.unfinished()
-	switch {
-	case d.ignores(line):
-		d.skipping = true
-		d.in.discard()
-	case d.tooLarge(line):
-		d.fail()
+	if line := d.in.unfinished(); len(line) > 0 {
+		if d.ignores(line) {
+			d.skipping = true
+			d.in.discard()
+		} else if d.tooLarge(line) {
+			d.fail()
+		}
 	}
 	if d.err != nil {
 		return d.err

@@ -36,4 +36,4 @@ func (e *ResponseError) Error() string {
 var ErrEventTooLarge = errors.New("ssetest: event too large")
 
 // errBadRead is what a reader earns that claims to have read more than it was given room for, or less than nothing.
-var errBadRead = errors.New("Read returned an impossible count")
+var errBadRead = errors.New("the reader returned an impossible count")

@@ -26,11 +26,13 @@ type input struct {
 
 	pos, end int
 	searched int // buf[pos:searched] has no LF
-	cr       int // where the first CR in buf[pos:end] is, or end: looked for once a read, and not once a line
+	cr       int // where the next CR without an LF is, or end: looked for once a read, and not once a line
 
-	wellFormed bool // everything that the buffer still needs is UTF-8
-	started    bool // the byte order mark, if there was one, has been dropped
-	skipLF     bool // the last line ended at a CR that was the last byte so far: an LF that follows belongs to it
+	valid   bool // all that the buffer holds is UTF-8: looked at once a read, and not once a field
+	started bool // the byte order mark, if there was one, has been dropped
+	skipLF  bool // the last line ended at a CR that was the last byte so far: an LF that follows belongs to it
+
+	texts texts
 }
 
 // line returns the next complete line without its end, or false if there is none in the buffer.
@@ -39,28 +41,75 @@ func (in *input) line() ([]byte, bool) {
 	if i := bytes.IndexByte(in.buf[in.searched:in.cr], '\n'); i >= 0 {
 		end := in.searched + i
 		in.pos, in.searched = end+1, end+1
+		if end > start && in.buf[end-1] == '\r' {
+			end--
+		}
 		return in.buf[start:end], true
 	}
-	if in.cr == in.end {
-		in.searched = in.end
-		return nil, false
+	if in.cr < in.end {
+		end := in.cr
+		in.passCR()
+		return in.buf[start:end], true
 	}
-	end := in.cr
-	in.pos = end + 1
-	if in.pos == in.end {
-		in.skipLF = true
-	} else if in.buf[in.pos] == '\n' {
-		in.pos++
-	}
-	in.searched = in.pos
-	in.findCR(in.pos)
-	return in.buf[start:end], true
+	in.searched = in.end
+	return nil, false
 }
 
+// blankLine goes on after a blank line, and reports whether there was one: false does not yet mean that there is none.
+func (in *input) blankLine() bool {
+	switch rest := in.buf[in.pos:in.end]; {
+	case len(rest) == 0:
+		return false
+	case rest[0] == '\n':
+		in.pos++
+	case in.pos == in.cr:
+		in.passCR()
+	case rest[0] == '\r':
+		in.pos += len("\r\n")
+	default:
+		return false
+	}
+	in.searched = in.pos
+	return true
+}
+
+// skipComments goes on after the comment lines that follow, as far as they are complete and end at LF.
+// It does nothing that line could not do, but streams of keep-alives are mostly comments.
+func (in *input) skipComments() {
+	pos := in.pos
+	for pos < in.cr && in.buf[pos] == ':' {
+		i := bytes.IndexByte(in.buf[pos:in.cr], '\n')
+		if i < 0 {
+			break
+		}
+		pos += i + 1
+	}
+	in.pos, in.searched = pos, pos
+}
+
+// passCR goes on after the line that ends at the next lone CR.
+func (in *input) passCR() {
+	in.pos, in.searched = in.cr+1, in.cr+1
+	in.skipLF = in.pos == in.end
+	in.findCR(in.pos)
+}
+
+// findCR looks for the next lone CR. One that is the last byte so far has to count as alone, or else the event that it
+// may end would have to wait for the next byte.
 func (in *input) findCR(from int) {
-	in.cr = in.end
-	if i := bytes.IndexByte(in.buf[from:in.end], '\r'); i >= 0 {
-		in.cr = from + i
+	for {
+		i := bytes.IndexByte(in.buf[from:in.end], '\r')
+		if i < 0 {
+			in.cr = in.end
+			return
+		}
+		from += i
+		if from+1 == in.end || in.buf[from+1] != '\n' {
+			in.cr = from
+			return
+		}
+		from += 2
+		from += pairedCRs(in.buf[from:in.end])
 	}
 }
 
@@ -90,10 +139,7 @@ func (in *input) keepLine(value []byte) {
 
 // text returns b, a part of the buffer, as text.
 func (in *input) text(b []byte) string {
-	if in.wellFormed {
-		return string(b)
-	}
-	return decodeUTF8(b)
+	return in.texts.decode(b, in.valid)
 }
 
 // fill reads once, or as often as the reader returns nothing at all. It may only be called when line has returned
@@ -115,15 +161,15 @@ func (in *input) fill() error {
 	return io.ErrNoProgress
 }
 
-// makeRoom moves what is still needed to the front, into a larger buffer if it takes more than half of this one.
+// makeRoom moves what is still needed to the front, into a larger buffer if it takes more than three quarters of this one.
 func (in *input) makeRoom() {
 	unread := in.buf[in.pos:in.end]
 	needed := len(in.kept) + len(unread)
 	if needed == 0 {
-		in.wellFormed = true
+		in.valid = true
 	}
-	if in.buf == nil || needed > len(in.buf)/2 {
-		in.buf = make([]byte, max(firstBuffer, 2*len(in.buf)))
+	if needed >= len(in.buf)/4*3 {
+		in.buf = make([]byte, grown(len(in.buf)))
 	}
 	in.pos = copy(in.buf, in.kept)
 	in.kept = in.buf[:in.pos]
@@ -131,11 +177,20 @@ func (in *input) makeRoom() {
 	in.searched, in.cr = in.end, in.end
 }
 
+// grown returns the size of the buffer after one of size n: four times as large at first, since a stream that has
+// outgrown the first buffer has long lines, and about twice as large later.
+func grown(n int) int {
+	if n == 0 {
+		return firstBuffer
+	}
+	return 2*n + min(2*n, 1<<20)
+}
+
 // added takes note of n bytes that were read to the buffer's end.
 func (in *input) added(n int) {
 	from := in.end
 	in.end += n
-	in.wellFormed = in.wellFormed && utf8.Valid(in.buf[from:in.end])
+	in.valid = in.valid && utf8.Valid(in.buf[from:in.end])
 	if in.skipLF && in.buf[from] == '\n' {
 		in.pos, from = from+1, from+1
 	}

@@ -9,22 +9,37 @@ import (
 
 // interpret processes a line that is not blank, and reports whether the event, or the comment, is within the limit.
 func (d *Decoder) interpret(line []byte) bool {
-	if line[0] == ':' {
+	value, ok := []byte(nil), false
+	switch line[0] {
+	case ':':
 		return d.comment(line)
+	case 'd':
+		if value, ok = cutField(line, "data"); ok {
+			d.addData(value)
+		}
+	case 'e':
+		if value, ok = cutField(line, "event"); ok {
+			d.setType(value)
+		}
+	case 'i':
+		if value, ok = cutField(line, "id"); ok {
+			d.setID(value)
+		}
+	case 'r':
+		if value, ok = cutField(line, "retry"); ok {
+			d.setRetry(value)
+		}
 	}
-	if value, ok := cutField(line, "data"); ok {
-		d.addData(value)
-	} else if value, ok := cutField(line, "event"); ok {
-		d.setType(value)
-	} else if value, ok := cutField(line, "id"); ok {
-		d.setID(value)
-	} else if value, ok := cutField(line, "retry"); ok {
-		d.setRetry(value)
-	} else {
-		return true
+	if ok {
+		d.size += len(line)
 	}
-	d.size += len(line)
 	return d.size <= d.maxSize
+}
+
+// isToken reports whether line is the first field of its block, and data: with a blank line after it, it is an event
+// by itself, the commonest there is.
+func (d *Decoder) isToken(line []byte) bool {
+	return d.size == 0 && len(line) >= len("data:") && string(line[:len("data:")]) == "data:" && len(line) <= d.maxSize
 }
 
 // cutField returns the value of the line's field, if that is its name.
@@ -48,9 +63,6 @@ func trimSpace(value []byte) []byte {
 }
 
 func (d *Decoder) comment(line []byte) bool {
-	if d.onComment == nil {
-		return true
-	}
 	if len(line) > d.maxSize {
 		return false
 	}
@@ -122,11 +134,8 @@ func (d *Decoder) dispatch() (e Event, ok bool) {
 // longestName is the length of the standard's longest field names.
 const longestName = len("event")
 
-// ignores reports whether a line that begins with start has no effect, however it goes on.
+// ignores reports whether a line that begins with start, which is not empty, has no effect, however it goes on.
 func (d *Decoder) ignores(start []byte) bool {
-	if len(start) == 0 {
-		return false
-	}
 	if start[0] == ':' {
 		return d.onComment == nil
 	}

@@ -20,7 +20,7 @@ const (
 	recordOverhead = 64
 
 	// maxBatchBytes bounds how much of what has gathered for a stream goes out in one write.
-	maxBatchBytes = 64 << 10
+	maxBatchBytes = maxPieceBytes
 )
 
 // A Topic is a path to which events are published with [Topic.Publish], [Topic.Post] or a POST request, and which

@@ -1,16 +1,11 @@
 package ssetest
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
-// decodeUTF8 returns b as text, with U+FFFD for what is not UTF-8, as the Encoding standard's decoder has it: one
+// replaceIllFormed returns b as text, with U+FFFD for what is not UTF-8, as the Encoding standard's decoder has it: one
 // U+FFFD for each maximal subpart, which is the longest beginning of a well-formed sequence, or else a single byte.
 // Neither strings.ToValidUTF8 (one for each run of bad bytes) nor a range loop (one for each bad byte) does that.
-func decodeUTF8(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
+func replaceIllFormed(b []byte) string {
 	text := make([]byte, 0, len(b)+len(b)/2)
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)

@@ -1,0 +1,15 @@
+package ssetest
+
+// ShrinkBuffer lets the buffer of a new Decoder begin with n bytes, so that short streams, too, make it move what it
+// holds and grow.
+func ShrinkBuffer(d *Decoder, n int) {
+	d.in.buf = make([]byte, n)
+}
+
+// BufferSize returns the size of the Decoder's buffer.
+func BufferSize(d *Decoder) int {
+	return len(d.in.buf)
+}
+
+// AppendComment is what the server sends comments with.
+var AppendComment = appendComment
