@@ -3,7 +3,6 @@ package ssetest_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +16,7 @@ import (
 	"github.com/go-ssetest/sse/ssetest"
 )
 
-// The shortest story: a test publishes, and a stream has it.
+// A test publishes, and a stream has it.
 func TestPublish(t *testing.T) {
 	srv := ssetest.NewServer(t, nil)       // HTTP/2 over TLS, closed when the test ends
 	stream := srv.Open(t, "/post", nil)    // subscribed as soon as it is open: no sleep
@@ -81,67 +80,68 @@ func TestResume(t *testing.T) {
 	resumed.ExpectEvents(ssetest.Event{ID: "2", Data: "missed"})
 }
 
-// countdown is a handler as you may have written it.
-func countdown(w http.ResponseWriter, r *http.Request) {
+// ticker is a handler as you may have written it: it streams for as long as the client stays.
+func ticker(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	for i := 3; i > 0 && r.Context().Err() == nil; i-- {
-		fmt.Fprintf(w, "event: tick\ndata: %d\n\n", i)
+	for i := 1; ; i++ {
+		fmt.Fprintf(w, "event: tick\nid: %d\ndata: {\"n\": %d}\n\n", i, i)
 		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(time.Millisecond):
+		case <-r.Context().Done():
+			return
+		}
 	}
 }
 
 // Your handler under test, on a server of any kind.
 func TestYourHandler(t *testing.T) {
-	ts := httptest.NewServer(http.HandlerFunc(countdown))
-	t.Cleanup(ts.Close)
+	ts := httptest.NewServer(http.HandlerFunc(ticker))
+	t.Cleanup(ts.Close) // not defer: that comes before the stream is closed, and httptest waits for it
 
 	stream := ssetest.Open(t, ts.URL, nil)
 	stream.ExpectEvents(
-		ssetest.Event{Type: "tick", Data: "3"},
-		ssetest.Event{Type: "tick", Data: "2"},
-		ssetest.Event{Type: "tick", Data: "1"},
+		ssetest.Event{Type: "tick", ID: "1", Data: `{"n": 1}`},
+		ssetest.Event{Type: "tick", ID: "2", Data: `{"n": 2}`},
 	)
-	stream.ExpectEnd()
+	stream.ExpectJSON(`{"n":3}`)
 }
 
-// complete is a client as you may have written it: it puts together what a model says, token by token.
-func complete(ctx context.Context, client *http.Client, url string) (string, error) {
+// headlines is a client as you may have written it: it collects what a feed says, until the feed ends.
+func headlines(ctx context.Context, client *http.Client, url string) ([]string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer response.Body.Close()
-	var text strings.Builder
+	var all []string
 	for event, err := range ssetest.Events(response.Body) {
-		if err != nil || event.Data == "[DONE]" {
-			return text.String(), err
+		if err != nil {
+			return all, err
 		}
-		var delta struct{ Content string }
-		if err := json.Unmarshal([]byte(event.Data), &delta); err != nil {
-			return "", err
-		}
-		text.WriteString(delta.Content)
+		all = append(all, event.Data)
 	}
-	return text.String(), nil
+	return all, nil
 }
 
 // Your client under test, against a topic of its own.
 func TestYourClient(t *testing.T) {
 	srv := ssetest.NewServer(t, nil)
-	model := srv.Topic("/v1/complete")
-	text := make(chan string)
+	news := srv.Topic("/news")
+	got := make(chan []string, 1)
 	go func() {
-		got, err := complete(t.Context(), srv.Client(), srv.URL+"/v1/complete")
+		all, err := headlines(t.Context(), srv.Client(), srv.URL+"/news")
 		assert.NoError(t, err)
-		text <- got
+		got <- all
 	}()
-	model.AwaitSubscribers(t, 1)
-	model.Publish(ssetest.Data(`{"content": "Hello, "}`), ssetest.Data(`{"content": "world"}`), ssetest.Data("[DONE]"))
-	assert.Equal(t, "Hello, world", <-text)
+	news.AwaitSubscribers(t, 1)
+	news.Publish(ssetest.Data("rain"), ssetest.Data("more rain"))
+	srv.Close() // ends the stream behind the last event, cleanly
+	assert.Equal(t, []string{"rain", "more rain"}, <-got)
 }
 
 // Without a test there are Start and Dial.

@@ -132,7 +132,7 @@ type OpenConfig struct {
 	// (Accept: text/event-stream, Cache-Control: no-cache, Pragma: no-cache) where it has the same names.
 	Header http.Header
 
-	// Body is the request's body.
+	// Body is the request's body. Its Content-Type is for Header to say, and its Method for Method.
 	Body []byte
 
 	// LastEventID is where to resume: the last event ID that an earlier stream ended with.

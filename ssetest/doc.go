@@ -17,7 +17,7 @@
 // It speaks HTTP/2 over TLS unless [Config] has another [Protocol], on a free port of the loopback interface.
 // [Server.Client] trusts its certificate. It has these endpoints:
 //
-//	GET /sse    the letters: "a" at once, then a letter a-z for each Config.LetterInterval
+//	GET /sse    the letters: "a" at once, then a letter a-z for each Config.LetterInterval (where that is not negative)
 //	POST /post  broadcasts its JSON body, and answers 303 "broadcasted"
 //	GET /post   streams what is posted, and what the test publishes
 //
@@ -35,6 +35,8 @@
 // says at which byte, counted from 0), 413 (it is larger than Config.MaxBodyBytes) or 415 (the content type is neither
 // application/json nor text/*; of the latter the query's parameters are broadcast, as an object of strings).
 // Nothing is broadcast then, and no stream is disturbed.
+//
+// Parallel subtests may share a server; each then wants a topic of its own.
 //
 // # Subscribing before publishing
 //
@@ -58,7 +60,10 @@
 // and the check waits for it to arrive. [Stream.IgnoreRest] turns it off.
 //
 // [Dial] gives the same client without a test, as an [EventSource]. [Decoder] and [Events] read an event stream from any reader,
-// and [Event.AppendText] writes one.
+// and [Event.AppendText] writes one; comments, such as heartbeats, are seen with [Decoder.OnComment].
+//
+// A stream is closed by t.Cleanup, which comes after the test's deferred calls. Where the server is not a [Server] but one that waits for
+// its streams, as that of net/http/httptest does, close it with t.Cleanup as well, registered before [Open].
 //
 // # Determinism
 //

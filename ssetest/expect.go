@@ -1,53 +1,83 @@
 package ssetest
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/stretchr/testify/assert"
 )
 
 // ExpectData takes as many events as there are arguments, and requires their data to be these, in order.
 func (s *Stream) ExpectData(data ...string) {
 	s.t.Helper()
-	got := make([]string, 0, len(data))
-	for _, e := range s.take(len(data), "the data "+list(data)) {
-		got = append(got, e.Data)
-	}
-	require.Equal(s.t, data, got, s.source.name)
+	s.compare(len(data), "the data "+list("%#q", data), func(t assert.TestingT, i int, got Event) bool {
+		return assert.Equal(t, data[i], got.Data)
+	})
 }
 
 // ExpectJSON takes as many events as there are arguments, and requires the data of each to be the same JSON value,
-// whatever its white space and the order of its members.
-func (s *Stream) ExpectJSON(json ...string) {
+// whatever its white space and the order of its members. An argument that is not JSON fails the test before anything is taken.
+func (s *Stream) ExpectJSON(wanted ...string) {
 	s.t.Helper()
-	for i, e := range s.take(len(json), "the JSON "+list(json)) {
-		require.JSONEq(s.t, json[i], e.Data, "%s: event %d of %d", s.source.name, i+1, len(json))
+	for i, w := range wanted {
+		if err := json.Unmarshal([]byte(w), new(any)); err != nil {
+			s.t.Fatalf("ssetest: ExpectJSON: argument %d of %d is %#q, which is not JSON: %v", i+1, len(wanted), w, err)
+		}
 	}
+	s.compare(len(wanted), "the JSON "+list("%#q", wanted), func(t assert.TestingT, i int, got Event) bool {
+		if err := json.Unmarshal([]byte(got.Data), new(any)); err != nil {
+			t.Errorf("its data is not JSON: %v", err)
+			return false
+		}
+		return assert.JSONEq(t, wanted[i], got.Data)
+	})
 }
 
 // ExpectEvents takes as many events as there are arguments, and requires them to be these, in order.
 // Type (where "" is "message") and Data are always compared, ID and Retry where the wanted event has them.
 func (s *Stream) ExpectEvents(events ...Event) {
 	s.t.Helper()
-	got := s.take(len(events), "the events "+list(events))
-	wanted := make([]Event, len(events))
-	for i, e := range events {
-		if e.Type == "" {
-			e.Type = "message"
+	s.compare(len(events), "the events "+list("%v", events), func(t assert.TestingT, i int, got Event) bool {
+		wanted := events[i]
+		wanted.Type = cmp.Or(wanted.Type, "message")
+		wanted.ID = cmp.Or(wanted.ID, got.ID)
+		wanted.Retry = cmp.Or(wanted.Retry, got.Retry)
+		return assert.Equal(t, wanted, got)
+	})
+}
+
+// compare takes n events, and ends the test at the first that is not equal.
+func (s *Stream) compare(n int, wanted string, equal func(t assert.TestingT, i int, got Event) bool) {
+	s.t.Helper()
+	s.mustBeOpen(wanted)
+	for i := range n {
+		got, err := s.arrival()
+		if err != nil {
+			s.fail(wanted, s.why(err), i)
 		}
-		if e.ID == "" {
-			got[i].ID = ""
+		s.remember(got.event)
+		var difference differences
+		if !equal(&difference, i, got.event) {
+			s.fail(wanted, fmt.Sprintf("number %d of %d differs:%s", i+1, n, difference), i+1)
 		}
-		if e.Retry == 0 {
-			got[i].Retry = 0
-		}
-		wanted[i] = e
 	}
-	require.Equal(s.t, wanted, got, s.source.name)
+}
+
+// differences collects what testify says, so that it can be said together with the rest.
+type differences string
+
+// Errorf keeps what testify says, without its trace of calls: they are ours, and the test's own line is reported anyway.
+func (d *differences) Errorf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if _, after, ok := strings.Cut(text, "\tError:"); ok {
+		text = "\n\tError:" + after
+	}
+	*d += differences(" " + strings.TrimRight(text, "\n "))
 }
 
 // ExpectSilence requires that the stream stays open and that no event arrives from now until d has passed.
@@ -70,7 +100,7 @@ func (s *Stream) ExpectSilence(d time.Duration) {
 		return instead != ""
 	})
 	if instead != "" {
-		s.fail(wanted, instead, nil)
+		s.fail(wanted, instead, 0)
 	}
 }
 
@@ -83,25 +113,22 @@ func (s *Stream) ExpectEnd() {
 	switch {
 	case err == nil:
 		s.remember(a.event)
-		s.fail(wanted, fmt.Sprintf("there was %v", a.event), nil)
+		s.fail(wanted, fmt.Sprintf("there was %v", a.event), 0)
 	case !errors.Is(err, io.EOF):
-		s.fail(wanted, s.why(err), nil)
+		s.fail(wanted, s.why(err), 0)
 	}
 }
 
-// list shows a few of what was wanted.
-func list[T any](wanted []T) string {
+// list shows a few of what was wanted, each with a verb.
+func list[T any](verb string, wanted []T) string {
 	const most = 5
-	var b strings.Builder
-	for i, w := range wanted {
-		if i == most {
-			fmt.Fprintf(&b, " and %d more", len(wanted)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%v", w)
+	shown := make([]string, 0, most)
+	for _, w := range wanted[:min(len(wanted), most)] {
+		shown = append(shown, fmt.Sprintf(verb, w))
 	}
-	return b.String()
+	text := strings.Join(shown, ", ")
+	if more := len(wanted) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

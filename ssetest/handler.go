@@ -54,9 +54,20 @@ func (s *Server) recordPanic(st *serverStream, value any) {
 		return
 	case errors.Is(err, http.ErrAbortHandler):
 	default:
-		s.fail("panic in the handler of %s: %v\n\n%s", st, value, debug.Stack())
+		s.fail("panic in the handler of %s: %v\n\n%s", st, value, panicStack())
 	}
 	panic(http.ErrAbortHandler)
+}
+
+// panicStack is the stack of a panic that has just been recovered, from the function that panicked.
+func panicStack() string {
+	stack := string(debug.Stack())
+	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
+		_, below, _ = strings.Cut(below, "\n") // panic's own arguments
+		_, below, _ = strings.Cut(below, "\n") // and where it is
+		return below
+	}
+	return stack
 }
 
 // route serves a request by the user's patterns, and where none matches by the built-in ones.
@@ -69,9 +80,11 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 	allow := s.allowed(r)
 	if len(allow) == 0 {
+		s.note("%s: answered 404, since there is no such path", requestLine(r))
 		http.NotFound(w, r)
 		return
 	}
+	s.note("%s: answered 405, since only %s is allowed there", requestLine(r), strings.Join(allow, ", "))
 	w.Header().Set("Allow", strings.Join(allow, ", "))
 	http.Error(w, fmt.Sprintf("%s is not allowed here, only %s", r.Method, strings.Join(allow, ", ")), http.StatusMethodNotAllowed)
 }

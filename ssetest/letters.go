@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+const lettersPath = "/sse"
+
 // letters is GET /sse. What it sends is a pure function of the seed; all that it keeps is how far it has got.
 type letters struct {
 	srv *Server

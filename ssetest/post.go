@@ -23,6 +23,7 @@ func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
+		t.srv.note("%s: answered %d: %s", requestLine(r), refused.status, refused.why)
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrainBytes)
 		http.Error(w, "ssetest: "+refused.why, refused.status)
 	case err != nil:

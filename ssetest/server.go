@@ -58,6 +58,7 @@ type Server struct {
 // What goes wrong on the server's side, such as a panic in a handler, fails t when the server is closed.
 //
 // It may be made in a test whose parallel subtests use it: what they call takes their own t.
+// Each of them then wants a [Server.Topic] of its own, or it would see what the others publish.
 func NewServer(t testing.TB, cfg *Config) *Server {
 	t.Helper()
 	s, err := start(cfg, t)
@@ -65,6 +66,7 @@ func NewServer(t testing.TB, cfg *Config) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		t.Helper()
 		s.Close()
 		if t.Failed() {
 			s.logNotes(t)
@@ -110,7 +112,7 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.letters = newLetters(s)
 	s.post = s.newTopic("/post")
-	s.builtin.HandleFunc("GET /sse", s.letters.serve)
+	s.builtin.HandleFunc("GET "+lettersPath, s.letters.serve)
 	s.post.register(s.builtin)
 	return s, nil
 }
@@ -145,7 +147,8 @@ func (s *Server) Handle(pattern string, h http.Handler) { s.custom.Handle(patter
 
 // Topic returns the topic with a path of its own: POST publishes there and GET streams, as with /post,
 // which is the topic that the server begins with. The same path gives the same topic.
-// It panics where the path has no leading slash, has wildcards, or where [Server.Handle] has been given it.
+// It panics where the path has no leading slash, where it has a wildcard, a query or a blank, where it is that of the letters,
+// and where [Server.Handle] has been given it.
 func (s *Server) Topic(path string) *Topic {
 	if path == s.post.path {
 		return s.post

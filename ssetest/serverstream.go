@@ -138,7 +138,7 @@ func (s *Server) describeStreams() string {
 			fmt.Fprintf(&b, "  … and %d more\n", len(open)-i)
 			break
 		}
-		fmt.Fprintf(&b, "  %v, open for %v, %d events sent\n", st, time.Since(st.since).Round(time.Millisecond), st.events.Load())
+		fmt.Fprintf(&b, "  %v, open for %v, %s sent\n", st, time.Since(st.since).Round(time.Millisecond), count(st.events.Load(), "event"))
 	}
 	return b.String()
 }

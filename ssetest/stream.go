@@ -12,7 +12,7 @@ import (
 )
 
 // A Stream is an event stream with the assertions of a test. [Open] and [Server.Open] make it;
-// t.Cleanup closes it. It is bound to the t it was made with: all methods are called from that test's own goroutine,
+// t.Cleanup closes it, or Close does earlier. It is bound to the t it was made with: all methods are called from that test's own goroutine,
 // and what does not come as expected ends the test there, as t.Fatal does.
 //
 // It reads eagerly, so that a test that is busy elsewhere never slows the server; how far is said at [EventSource].
@@ -37,6 +37,9 @@ type Stream struct {
 // Open opens the event stream at url for a test, and fails t where the response is none.
 // Nil for cfg is the default [OpenConfig]. When it returns, the headers are there; a topic of a [Server] has
 // the stream among its subscribers then.
+//
+// The stream is closed by t.Cleanup, which comes after the test's deferred calls. A server that waits for its streams when it is closed,
+// as that of [net/http/httptest] does, must therefore be closed by a t.Cleanup too, registered before Open, and not by defer.
 func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 	t.Helper()
 	s := &Stream{t: t, timeout: cfg.withDefaults(url).Timeout, server: serverOf(url)}
@@ -56,6 +59,7 @@ func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 }
 
 // Open opens the event stream at a path of the server, as the function [Open] does with a URL.
+// What a topic sends on it has to be taken, or else the test fails in the end: see [Stream]. The letters may be left.
 func (s *Server) Open(t testing.TB, path string, cfg *OpenConfig) *Stream {
 	t.Helper()
 	if !strings.HasPrefix(path, "/") {
@@ -84,7 +88,7 @@ func (s *Stream) take(n int, wanted string) []Event {
 	for len(events) < n {
 		a, err := s.arrival()
 		if err != nil {
-			s.fail(wanted, s.why(err), events)
+			s.fail(wanted, s.why(err), len(events))
 		}
 		events = append(events, a.event)
 		s.remember(a.event)
@@ -141,17 +145,17 @@ func (s *Stream) why(err error) string {
 }
 
 // fail ends the test with what was wanted, what happened instead, and what is there to explain it.
-func (s *Stream) fail(wanted, instead string, events []Event) {
+func (s *Stream) fail(wanted, instead string, now int) {
 	s.t.Helper()
-	s.t.Fatalf("ssetest: %s: wanted %s, but %s\n%s%s", s.source.name, wanted, instead, s.describeEvents(events), s.describeServer())
+	s.t.Fatalf("ssetest: %s: wanted %s, but %s\n%s%s", s.source.name, wanted, instead, s.describeEvents(now), s.describeServer())
 }
 
-// describeEvents lists the newest events: those of the call that failed, and those before.
-func (s *Stream) describeEvents(events []Event) string {
+// describeEvents lists the newest events: those that the call took that failed, and those before.
+func (s *Stream) describeEvents(now int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d events had been taken from the stream", s.taken)
-	if len(events) > 0 {
-		fmt.Fprintf(&b, ", %d of them for this", len(events))
+	fmt.Fprintf(&b, "taken from the stream: %s", count(s.taken, "event"))
+	if now > 0 {
+		fmt.Fprintf(&b, ", %d by this call", now)
 	}
 	b.WriteString(listEvents(s.last, s.taken))
 	return b.String()
@@ -220,8 +224,8 @@ func (s *Stream) checkRest() {
 		return received >= due || ended != nil || full
 	})
 	if len(rest) > 0 {
-		s.t.Errorf("ssetest: %s: %d events that the server sent were not taken%stake them, or call IgnoreRest",
-			es.name, len(rest), listFirst(rest))
+		s.t.Errorf("ssetest: %s: the server sent %s that nobody took%stake them, or call IgnoreRest",
+			es.name, count(len(rest), "event"), listFirst(rest))
 	}
 	if received < due && !full {
 		s.t.Errorf("ssetest: %s: %d of the %d events that the server sent did not arrive: %s\n%s",

@@ -92,49 +92,49 @@ func TestFailures(t *testing.T) {
 	}{
 		"nothing comes": {"", func(s *ssetest.Stream) { s.Next() }, nil, `
 ssetest: GET http://puppet.test/feed: wanted an event, but nothing more arrived within 30s
-0 events had been taken from the stream
+taken from the stream: 0 events
 `},
 		"too few come": {"data: 1\n\ndata: 2\nid: 5\n\n", func(s *ssetest.Stream) { s.Next(); s.ExpectData("2", "3") }, nil, `
-ssetest: GET http://puppet.test/feed: wanted the data 2, 3, but nothing more arrived within 30s
-2 events had been taken from the stream, 1 of them for this:
+ssetest: GET http://puppet.test/feed: wanted the data '2', '3', but nothing more arrived within 30s
+taken from the stream: 2 events, 1 by this call:
   message 1
   message 2 id=5
 `},
 		"only the newest are shown": {many, func(s *ssetest.Stream) { s.Take(13) }, nil, `
 ssetest: GET http://puppet.test/feed: wanted 13 events, but nothing more arrived within 30s
-12 events had been taken from the stream, 12 of them for this:
+taken from the stream: 12 events, 12 by this call:
   … 2 more` + strings.Repeat("\n  message x", 10) + "\n"},
 		"it ends": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectJSON("1", "2", "3", "4", "5", "6", "7") }, io.EOF, `
-ssetest: GET http://puppet.test/feed: wanted the JSON 1, 2, 3, 4, 5 and 2 more, but the stream has ended
-1 events had been taken from the stream, 1 of them for this:
+ssetest: GET http://puppet.test/feed: wanted the JSON '1', '2', '3', '4', '5' and 2 more, but the stream has ended
+taken from the stream: 1 event, 1 by this call:
   message 1
 `},
 		"it breaks": {"data: 1\n\ndata: 2", func(s *ssetest.Stream) { s.ExpectEvents(ssetest.Data("1"), ssetest.Data("2")) }, errBroken, `
 ssetest: GET http://puppet.test/feed: wanted the events message 1, message 2, but the stream broke: GET http://puppet.test/feed: ssetest: reading the event stream: broken on purpose
-1 events had been taken from the stream, 1 of them for this:
+taken from the stream: 1 event, 1 by this call:
   message 1
 `},
 		"no silence": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectSilence(time.Minute) }, nil, `
 ssetest: GET http://puppet.test/feed: wanted silence for 1m0s, but after 0s there was message 1
-0 events had been taken from the stream
+taken from the stream: 0 events
 `},
 		"no silence, but the end": {"", func(s *ssetest.Stream) { s.ExpectSilence(time.Minute) }, io.EOF, `
 ssetest: GET http://puppet.test/feed: wanted silence for 1m0s, but the stream has ended
-0 events had been taken from the stream
+taken from the stream: 0 events
 `},
 		"no end": {"data: 1\n\n", func(s *ssetest.Stream) { s.Next(); s.ExpectEnd() }, nil, `
 ssetest: GET http://puppet.test/feed: wanted the end of the stream, but nothing more arrived within 30s
-1 events had been taken from the stream:
+taken from the stream: 1 event:
   message 1
 `},
 		"an event before the end": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectEnd() }, io.EOF, `
 ssetest: GET http://puppet.test/feed: wanted the end of the stream, but there was message 1
-1 events had been taken from the stream:
+taken from the stream: 1 event:
   message 1
 `},
 		"no clean end": {"", func(s *ssetest.Stream) { s.ExpectEnd() }, errBroken, `
 ssetest: GET http://puppet.test/feed: wanted the end of the stream, but the stream broke: GET http://puppet.test/feed: ssetest: reading the event stream: broken on purpose
-0 events had been taken from the stream
+taken from the stream: 0 events
 `},
 		"after Close": {"data: 1\n\n", func(s *ssetest.Stream) { s.Close(); s.Next() }, nil, `
 ssetest: GET http://puppet.test/feed: wanted an event, but the test has closed the stream`},
@@ -152,50 +152,73 @@ ssetest: GET http://puppet.test/feed: wanted an event, but the test has closed t
 					c.expect(s)
 					t.Error("it went on")
 				})
-				assert.Equal(t, strings.TrimPrefix(c.text, "\n"), failed.text())
+				wanted := strings.ReplaceAll(strings.TrimPrefix(c.text, "\n"), "'", "`")
+				assert.Equal(t, wanted, failed.text())
 			})
 		})
 	}
 }
 
-// TestDifferences shows that what differs is compared, and shown.
+// TestDifferences shows what is said of an event that is not the wanted one.
 func TestDifferences(t *testing.T) {
-	event := ssetest.Event{Type: "t", Data: "d", ID: "i", Retry: 7 * time.Millisecond}
-	with := func(change func(e *ssetest.Event)) ssetest.Event {
-		e := event
+	const taken = "\ntaken from the stream: 1 event, 1 by this call:\n  t d id=i retry=7ms\n"
+	event := func(change func(e *ssetest.Event)) func(s *ssetest.Stream) {
+		e := ssetest.Event{Type: "t", Data: "d", ID: "i", Retry: 7 * time.Millisecond}
 		change(&e)
-		return e
+		return func(s *ssetest.Stream) { s.ExpectEvents(e, ssetest.Data("never looked at")) }
 	}
 	for name, c := range map[string]struct {
 		expect func(s *ssetest.Stream)
+		wanted string
 		shown  []string
 	}{
-		"data":           {func(s *ssetest.Stream) { s.ExpectData("e") }, []string{`- (string) (len=1) "e"`, `+ (string) (len=1) "d"`}},
-		"JSON":           {func(s *ssetest.Stream) { s.ExpectJSON("1") }, []string{"needs to be valid json", "event 1 of 1"}},
-		"type":           {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Type = "u" })) }, []string{`Type: (string) (len=1) "u"`}},
-		"no type":        {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Type = "" })) }, []string{`Type: (string) (len=7) "message"`}},
-		"event's data":   {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Data = "" })) }, []string{`Data: (string) ""`}},
-		"ID":             {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.ID = "j" })) }, []string{`ID: (string) (len=1) "j"`}},
-		"retry":          {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Retry = time.Second })) }, []string{`Retry: (time.Duration) 1000000000`}},
-		"ID wanted only": {func(s *ssetest.Stream) { s.ExpectEvents(with(func(e *ssetest.Event) { e.Retry = 0 }), event) }, []string{"wanted the events t d id=i, t d id=i retry=7ms, but the stream has ended"}},
+		"data": {
+			func(s *ssetest.Stream) { s.ExpectData("e", "`", "") },
+			"the data `e`, \"`\", ``, but number 1 of 3 differs: ",
+			[]string{`expected: "e"`, `actual : "d"`},
+		},
+		"JSON": {
+			func(s *ssetest.Stream) { s.ExpectJSON(`{"a": 1}`) },
+			"the JSON `{\"a\": 1}`, but number 1 of 1 differs: ",
+			[]string{"its data is not JSON: invalid character 'd' looking for beginning of value"},
+		},
+		"type":                                   {event(func(e *ssetest.Event) { e.Type = "u" }), "the events u d id=i retry=7ms, message never looked at, but number 1 of 2 differs: ", []string{`- Type: (string) (len=1) "u"`, `+ Type: (string) (len=1) "t"`}},
+		"no type":                                {event(func(e *ssetest.Event) { e.Type = "" }), "", []string{`- Type: (string) (len=7) "message"`}},
+		"event's data":                           {event(func(e *ssetest.Event) { e.Data = "" }), "", []string{`- Data: (string) ""`}},
+		"ID":                                     {event(func(e *ssetest.Event) { e.ID = "j" }), "", []string{`- ID: (string) (len=1) "j"`, `+ ID: (string) (len=1) "i"`}},
+		"retry":                                  {event(func(e *ssetest.Event) { e.Retry = time.Second }), "", []string{`- Retry: (time.Duration) 1000000000`}},
+		"what is not compared is shown as it is": {event(func(e *ssetest.Event) { e.Data, e.ID = "", "" }), "", []string{`ID:"i"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed := attempt(t, func(t testing.TB) {
 				var p puppet
 				s := p.open(t)
-				go func() {
-					_, _ = io.WriteString(p, "event: t\ndata: d\nid: i\nretry: 7\n\n")
-					_ = p.Close()
-				}()
+				go func() { _, _ = io.WriteString(p, "event: t\ndata: d\nid: i\nretry: 7\n\n") }()
 				c.expect(s)
+				t.Error("it went on")
 			})
 			require.Len(t, failed.failures, 1)
+			text := failed.text()
+			assert.True(t, strings.HasPrefix(text, "ssetest: GET http://puppet.test/feed: wanted "+c.wanted), text)
+			assert.True(t, strings.HasSuffix(text, taken), text)
+			assert.NotContains(t, text, "Error Trace")
+			// The spaces of a difference vary.
+			text = strings.Join(strings.Fields(text), " ")
 			for _, shown := range c.shown {
-				assert.Contains(t, failed.text(), shown)
+				assert.Contains(t, text, shown)
 			}
-			assert.Contains(t, failed.text(), "GET http://puppet.test/feed")
 		})
 	}
+}
+
+func TestExpectJSONWantsJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			var p puppet
+			p.open(t).ExpectJSON("1", "{a}")
+		})
+		assert.Equal(t, "ssetest: ExpectJSON: argument 2 of 2 is `{a}`, which is not JSON: invalid character 'a' looking for beginning of object key string", failed.text())
+	})
 }
 
 func TestFailureShowsTheServer(t *testing.T) {
@@ -213,7 +236,7 @@ func TestFailureShowsTheServer(t *testing.T) {
 	for i, wanted := range []string{
 		`^ssetest: waited for exactly 7 open streams of GET /post; after 1ms there were 1$`,
 		`^open streams of ` + url + `: 2$`,
-		`^  GET /sse HTTP/2.0 Last-Event-ID: "foreign" \(stream 1\), open for \d+m?s, 1 events sent$`,
+		`^  GET /sse HTTP/2.0 Last-Event-ID: "foreign" \(stream 1\), open for \d+m?s, 1 event sent$`,
 		`^  GET /post HTTP/2.0 \(stream 2\), open for \d+m?s, 0 events sent$`,
 		`^notes of ` + url + `: 1$`,
 		`^  GET /sse HTTP/2.0 Last-Event-ID: "foreign" \(stream 1\): no letter that was sent has that ID; it gets them from the beginning$`,
@@ -246,14 +269,14 @@ func TestEventsThatNobodyTookFailTheTest(t *testing.T) {
 		left := func(then func(srv *ssetest.Server, s *ssetest.Stream)) string {
 			return attempt(t, func(t testing.TB) { open(t, then) }).text()
 		}
-		assert.Regexp(t, `^ssetest: GET https?://[0-9.:]+/post: 3 events that the server sent were not taken:
+		assert.Regexp(t, `^ssetest: GET https?://[0-9.:]+/post: the server sent 3 events that nobody took:
   message 10
   message 11
   message 12
 take them, or call IgnoreRest$`, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(10) }), "at the test's end")
 		assert.Contains(t, left(func(*ssetest.Server, *ssetest.Stream) {}), "  message 9\n  … 3 more\ntake them")
-		assert.Contains(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(12); s.Close() }), ": 1 events", "at Close")
-		assert.Contains(t, left(func(srv *ssetest.Server, s *ssetest.Stream) { s.Take(12); srv.Close() }), ": 1 events", "after the server's Close")
+		assert.Contains(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(12); s.Close() }), "the server sent 1 event that", "at Close")
+		assert.Contains(t, left(func(srv *ssetest.Server, s *ssetest.Stream) { s.Take(12); srv.Close() }), "the server sent 1 event that", "after the server's Close")
 
 		assert.Empty(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.Take(13) }))
 		assert.Empty(t, left(func(_ *ssetest.Server, s *ssetest.Stream) { s.IgnoreRest() }))
@@ -269,7 +292,7 @@ func TestRestIsCheckedOnResumedStreams(t *testing.T) {
 		srv.Publish(ssetest.Event{ID: "1"}, ssetest.Event{ID: "2"}, ssetest.Event{ID: "3"})
 		srv.Open(t, "/post", &ssetest.OpenConfig{LastEventID: "1"})
 	})
-	assert.Contains(t, failed.text(), "2 events that the server sent were not taken")
+	assert.Contains(t, failed.text(), "the server sent 2 events that nobody took")
 }
 
 func TestRestThatDoesNotArriveIsMissed(t *testing.T) {
@@ -326,7 +349,7 @@ func TestStreamThatIsNotReadKeepsEverything(t *testing.T) {
 		srv.Publish(events...)
 	})
 	s.Take(n)
-	assert.Contains(t, failed.text(), ": 65536 events that the server sent were not taken", "as many as it had read")
+	assert.Contains(t, failed.text(), "the server sent 65536 events that nobody took", "as many as it had read")
 }
 
 func TestOpenFails(t *testing.T) {
@@ -369,7 +392,7 @@ func TestOpenIsEveryURLOfTheServer(t *testing.T) {
 		srv.Publish(ssetest.Data("y"))
 	})
 	s.ExpectData("y")
-	assert.Contains(t, failed.text(), "1 events that the server sent were not taken")
+	assert.Contains(t, failed.text(), "the server sent 1 event that nobody took")
 }
 
 func TestRequestIsThatOfAnEventSource(t *testing.T) {

@@ -81,8 +81,11 @@ func (s *Server) newTopic(path string) *Topic {
 
 // checkTopicPath panics where a path could not be that of a topic.
 func checkTopicPath(path string) {
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} \t") {
-		panic(fmt.Sprintf("ssetest: Topic(%q): the path must begin with a slash and have neither wildcards nor blanks", path))
+	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{}?# \t") {
+		panic(fmt.Sprintf("ssetest: Topic(%q): the path must begin with a slash, and have no wildcard, no query and no blank", path))
+	}
+	if path == lettersPath {
+		panic(fmt.Sprintf("ssetest: Topic(%q): that is where the letters are", path))
 	}
 }
 
@@ -192,7 +195,8 @@ func (t *Topic) AwaitSubscribers(tb testing.TB, n int) {
 	if closed {
 		why = "when the server was closed"
 	}
-	tb.Fatalf("ssetest: waited for exactly %d open streams of GET %s; %s there were %d\n%s", n, t.path, why, there, t.srv.describe())
+	tb.Fatalf("ssetest: waited for exactly %s of GET %s; %s there were %d\n%s",
+		count(n, "open stream"), t.path, why, there, t.srv.describe())
 }
 
 // serve is GET on the topic's path.

@@ -193,7 +193,7 @@ func TestTopicsAreSeparate(t *testing.T) {
 
 func TestTopicRefusesBadPaths(t *testing.T) {
 	srv := ssetest.NewServer(t, nil)
-	for _, path := range []string{"", "news", "/{room}", "/a b", "GET /news"} {
+	for _, path := range []string{"", "news", "/{room}", "/a b", "GET /news", "/a?b", "/a#b", "/sse"} {
 		assert.Panics(t, func() { srv.Topic(path) }, "%q", path)
 	}
 	srv.Handle("GET /taken", http.NotFoundHandler())

@@ -113,13 +113,22 @@ func (s *Server) logNotes(t testing.TB) {
 
 // describe is what a failure says of the server.
 func (s *Server) describe() string {
+	var trouble strings.Builder
 	s.mu.Lock()
-	trouble := strings.Join(s.trouble, "\n")
-	s.mu.Unlock()
-	if trouble != "" {
-		trouble += "\n"
+	for _, what := range s.trouble {
+		first, _, _ := strings.Cut(what, "\n") // all of it follows when the server is closed
+		trouble.WriteString(first + "\n")
 	}
-	return s.describeStreams() + trouble + s.describeNotes(maxListed)
+	s.mu.Unlock()
+	return s.describeStreams() + trouble.String() + s.describeNotes(maxListed)
+}
+
+// count says how many of something there are.
+func count[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // describeNotes lists the newest notes.
