@@ -15,8 +15,8 @@ import (
 // ExpectData takes as many events as there are arguments, and requires their data to be these, in order.
 func (s *Stream) ExpectData(data ...string) {
 	s.t.Helper()
-	s.compare(len(data), "the data "+list("%#q", data), func(t assert.TestingT, i int, got Event) bool {
-		return assert.Equal(t, data[i], got.Data)
+	s.compare(len(data), "the data "+list("%#q", data), func(report assert.TestingT, i int, got Event) bool {
+		return assert.Equal(report, data[i], got.Data)
 	})
 }
 
@@ -29,12 +29,12 @@ func (s *Stream) ExpectJSON(wanted ...string) {
 			s.t.Fatalf("ssetest: ExpectJSON: argument %d of %d is %#q, which is not JSON: %v", i+1, len(wanted), w, err)
 		}
 	}
-	s.compare(len(wanted), "the JSON "+list("%#q", wanted), func(t assert.TestingT, i int, got Event) bool {
+	s.compare(len(wanted), "the JSON "+list("%#q", wanted), func(report assert.TestingT, i int, got Event) bool {
 		if err := json.Unmarshal([]byte(got.Data), new(any)); err != nil {
-			t.Errorf("its data is not JSON: %v", err)
+			report.Errorf("its data is not JSON: %v", err)
 			return false
 		}
-		return assert.JSONEq(t, wanted[i], got.Data)
+		return assert.JSONEq(report, wanted[i], got.Data)
 	})
 }
 
@@ -42,17 +42,17 @@ func (s *Stream) ExpectJSON(wanted ...string) {
 // Type (where "" is "message") and Data are always compared, ID and Retry where the wanted event has them.
 func (s *Stream) ExpectEvents(events ...Event) {
 	s.t.Helper()
-	s.compare(len(events), "the events "+list("%v", events), func(t assert.TestingT, i int, got Event) bool {
+	s.compare(len(events), "the events "+list("%v", events), func(report assert.TestingT, i int, got Event) bool {
 		wanted := events[i]
 		wanted.Type = cmp.Or(wanted.Type, "message")
 		wanted.ID = cmp.Or(wanted.ID, got.ID)
 		wanted.Retry = cmp.Or(wanted.Retry, got.Retry)
-		return assert.Equal(t, wanted, got)
+		return assert.Equal(report, wanted, got)
 	})
 }
 
 // compare takes n events, and ends the test at the first that is not equal.
-func (s *Stream) compare(n int, wanted string, equal func(t assert.TestingT, i int, got Event) bool) {
+func (s *Stream) compare(n int, wanted string, equal func(report assert.TestingT, i int, got Event) bool) {
 	s.t.Helper()
 	s.mustBeOpen(wanted)
 	for i := range n {
