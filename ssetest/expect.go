@@ -31,7 +31,7 @@ func (s *Stream) ExpectJSON(wanted ...string) {
 	}
 	s.compare(len(wanted), "the JSON "+list("%#q", wanted), func(report assert.TestingT, i int, got Event) bool {
 		if err := json.Unmarshal([]byte(got.Data), new(any)); err != nil {
-			report.Errorf("its data is not JSON: %v", err)
+			report.Errorf("its data is not JSON: %s", err.Error())
 			return false
 		}
 		return assert.JSONEq(report, wanted[i], got.Data)
