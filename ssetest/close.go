@@ -67,23 +67,34 @@ func (s *Server) refuse() {
 // It reports false when it has seen no progress in as many looks as patience.
 func (s *Server) settle(patience int) bool {
 	settled := func() bool { return len(s.streams) == 0 && s.wire.Open() == 0 }
-	before := s.pending()
+	best := s.pending()
 	for idle := 0; idle < patience; idle++ {
 		if await(&s.mu, &s.changed, lookInterval, settled) {
 			return true
 		}
-		if now := s.pending(); now != before {
-			before, idle = now, -1
+		if now := s.pending(); now.better(best) {
+			best, idle = now, -1
 		}
 	}
 	return false
 }
 
-// pending is what is left to do, in numbers that change with everything that is done.
-func (s *Server) pending() [3]int64 {
+// pending is what is left to do.
+type pending struct {
+	streams, wire int
+	progress      int64
+}
+
+func (s *Server) pending() pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return [...]int64{int64(len(s.streams)), int64(s.wire.Open()), s.progress.Load()}
+	return pending{len(s.streams), s.wire.Open(), s.progress.Load()}
+}
+
+// better reports whether less is left than ever before. A client that keeps asking for new streams,
+// and is refused, does not count.
+func (p pending) better(best pending) bool {
+	return p.streams < best.streams || p.wire < best.wire || p.progress > best.progress
 }
 
 // failUnfinished names the handlers that have not returned.

@@ -2,6 +2,7 @@ package ssetest_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -202,6 +203,30 @@ func TestCloseWhileABodyIsBeingSent(t *testing.T) {
 		closeAtOnce(t, srv)
 		_ = send.CloseWithError(io.ErrClosedPipe)
 		require.Error(t, <-answered)
+	})
+}
+
+// TestCloseWhileClientsComeBack has clients that ask again at once, whatever they are told, on the connections that they have.
+func TestCloseWhileClientsComeBack(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		ctx, stop := context.WithCancel(t.Context())
+		var clients sync.WaitGroup
+		for range 8 {
+			clients.Go(func() {
+				for ctx.Err() == nil {
+					es, err := ssetest.Dial(ctx, srv.URL+"/post", &ssetest.OpenConfig{Client: srv.Client()})
+					if err == nil {
+						_, _ = es.Next(ctx)
+						es.Close()
+					}
+				}
+			})
+		}
+		srv.AwaitSubscribers(t, 8)
+		closeAtOnce(t, srv)
+		stop()
+		clients.Wait()
 	})
 }
 
