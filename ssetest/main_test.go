@@ -34,7 +34,7 @@ func leaked(limit time.Duration) []string {
 	}
 }
 
-// goroutines returns the stacks of the goroutines that a test could have started: all but those that run tests.
+// goroutines returns the stacks of the goroutines that a test could have started: all but those that run tests, and that of fuzzing which listens for signals.
 func goroutines() []string {
 	buf := make([]byte, 1<<20)
 	for {
@@ -47,7 +47,7 @@ func goroutines() []string {
 	}
 	var left []string
 	for _, stack := range strings.Split(strings.TrimSpace(string(buf)), "\n\n")[1:] { // the first is the caller's
-		if !strings.Contains(stack, "testing.tRunner(") && !strings.Contains(stack, "testing.(*M).") {
+		if !strings.Contains(stack, "testing.tRunner(") && !strings.Contains(stack, "testing.(*M).") && !strings.Contains(stack, "os/signal.") {
 			left = append(left, stack)
 		}
 	}
