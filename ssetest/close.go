@@ -11,20 +11,23 @@ import (
 const (
 	lookInterval = 10 * time.Millisecond
 
-	// closePatience is for how many looks Close waits for streams that make no progress whatever: a handler that can't write,
-	// since its client does not read. Those that do make progress are given the time that they need.
-	closePatience = 20
+	// idleLooks is for how many looks Close waits where it sees no progress whatever: for a handler that can't write,
+	// since its client does not read.
+	idleLooks = 20
 
-	// cutPatience is for how many looks Close waits for handlers whose connections it has cut.
-	cutPatience = 100
+	// allLooks is for how many looks Close waits for those that do make progress, all in all.
+	allLooks = 200
+
+	// deafLooks is for how many looks Close waits for handlers whose connections it has cut.
+	deafLooks = 100
 )
 
 // Close ends every stream, behind the last event that was published to it, and stops the server. When it returns,
 // the handlers have returned and the port is free.
 //
-// It does not wait for clients. The connections of those that don't read are cut after a fifth of a second without progress;
-// a handler of yours that has still not returned a second later fails the test, since it must watch its request's context.
-// Calling Close again does nothing.
+// It does not wait for clients that don't read: when a fifth of a second has passed without progress, or two seconds with it,
+// their connections are cut. A handler of yours that has still not returned a second later fails the test,
+// since it must watch its request's context. Calling Close again does nothing.
 func (s *Server) Close() {
 	if s.test != nil {
 		s.test.Helper()
@@ -37,15 +40,29 @@ func (s *Server) close() {
 	running.Delete(s.URL)
 	s.refuse()
 	s.cancel() // from here on, the handlers end their streams
-	patience := cutPatience
-	if !s.settle(closePatience) {
-		s.sockets.cut()
-		if !s.settle(cutPatience) {
-			s.failUnfinished()
-			patience = 0 // it has been used up already
-		}
+
+	looks := allLooks
+	if s.patiently(idleLooks, &looks, func() bool { return len(s.streams) == 0 && s.wire.Streams() == 0 }) {
+		s.finish(&looks)
+	} else {
+		s.cutDeaf()
 	}
-	s.stop(patience)
+	s.stop(&looks)
+}
+
+// finish gives the clients time to read what is on its way to them, and to find that it is the end.
+func (s *Server) finish(looks *int) {
+	finished := s.background(s.wire.Finish) // it may be held up by a client that does not read
+	s.patiently(idleLooks, looks, func() bool { return *finished && s.wire.Conns() == 0 })
+}
+
+// cutDeaf cuts all connections, and names the handlers that return even then not.
+func (s *Server) cutDeaf() {
+	s.sockets.cut()
+	looks := deafLooks
+	if !s.patiently(deafLooks, &looks, func() bool { return len(s.streams) == 0 }) {
+		s.failUnfinished()
+	}
 }
 
 // refuse lets nothing new begin, and gives the topics their end.
@@ -63,38 +80,27 @@ func (s *Server) refuse() {
 	}
 }
 
-// settle waits until every handler has returned and the end of every HTTP/2 stream is on the wire.
-// It reports false when it has seen no progress in as many looks as patience.
-func (s *Server) settle(patience int) bool {
-	settled := func() bool { return len(s.streams) == 0 && s.wire.Open() == 0 }
-	best := s.pending()
-	for idle := 0; idle < patience; idle++ {
-		if await(&s.mu, &s.changed, lookInterval, settled) {
+// patiently waits until done, which is called with s.mu held, reports true. It reports false when it has seen no progress
+// for as many looks as patience, or when all looks have been used up.
+func (s *Server) patiently(patience int, looks *int, done func() bool) bool {
+	before := s.pending()
+	for idle := 0; idle < patience && *looks > 0; idle++ {
+		if await(&s.mu, &s.changed, lookInterval, done) {
 			return true
 		}
-		if now := s.pending(); now.better(best) {
-			best, idle = now, -1
+		*looks--
+		if now := s.pending(); now != before {
+			before, idle = now, -1
 		}
 	}
 	return false
 }
 
-// pending is what is left to do.
-type pending struct {
-	streams, wire int
-	progress      int64
-}
-
-func (s *Server) pending() pending {
+// pending is what is left to do, in numbers that change with whatever is done.
+func (s *Server) pending() [4]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return pending{len(s.streams), s.wire.Open(), s.progress.Load()}
-}
-
-// better reports whether less is left than ever before. A client that keeps asking for new streams,
-// and is refused, does not count.
-func (p pending) better(best pending) bool {
-	return p.streams < best.streams || p.wire < best.wire || p.progress > best.progress
+	return [...]int64{int64(len(s.streams)), int64(s.wire.Streams()), int64(s.wire.Conns()), s.progress.Load()}
 }
 
 // failUnfinished names the handlers that have not returned.
@@ -103,7 +109,7 @@ func (s *Server) failUnfinished() {
 	var left []string
 	for st := range s.streams {
 		left = append(left, fmt.Sprintf("the handler of %v has not returned %v after its request's context was cancelled "+
-			"and its connection closed; it must watch the context", st, (closePatience+cutPatience)*lookInterval))
+			"and its connection closed; it must watch the context", st, time.Second))
 	}
 	s.mu.Unlock()
 	slices.Sort(left)
@@ -112,34 +118,32 @@ func (s *Server) failUnfinished() {
 	}
 }
 
-// stop closes the connections, in order where that is possible at once, and waits for the goroutines that served them.
-// Where it has to cut connections, it waits for no longer than patience afterwards.
-func (s *Server) stop(patience int) {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
+// stop closes what is left of the connections, and waits for the goroutines that served them.
+func (s *Server) stop(looks *int) {
+	stopped := s.background(func() {
 		if s.h2 != nil {
 			_ = s.h2.Close() // what it can't close is cut below
 			<-s.h2served
 		}
 		s.front.Close()
-	}()
-	if !within(closePatience, stopped) {
+	})
+	done := func() bool { return *stopped }
+	if !s.patiently(idleLooks, looks, done) {
 		s.sockets.cut()
-		within(patience, stopped)
+		left := deafLooks
+		s.patiently(idleLooks, &left, done)
 	}
 }
 
-// within waits for done, and reports false where that takes more looks than patience.
-func within(patience int, done <-chan struct{}) bool {
-	ticker := time.NewTicker(lookInterval)
-	defer ticker.Stop()
-	for range patience + 1 {
-		select {
-		case <-done:
-			return true
-		case <-ticker.C:
-		}
-	}
-	return false
+// background runs what may be held up by a client. What it returns is true when that is done, and guarded by s.mu.
+func (s *Server) background(f func()) *bool {
+	done := new(bool)
+	go func() {
+		f()
+		s.mu.Lock()
+		*done = true
+		s.changed.raise()
+		s.mu.Unlock()
+	}()
+	return done
 }

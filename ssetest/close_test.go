@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -98,11 +99,11 @@ func TestStuckWritesAreCut(t *testing.T) {
 		srv.AwaitSubscribers(t, 3)
 		healthy := srv.Open(t, "/post", nil)
 		large := strings.Repeat("x", 1<<20)
-		for range 24 {
+		for range 14 {
 			srv.Publish(ssetest.Data(large))
 		}
 		closeAtOnce(t, srv)
-		for i, e := range healthy.Take(24) {
+		for i, e := range healthy.Take(14) {
 			require.Equal(t, large, e.Data, "event %d", i)
 		}
 		healthy.ExpectEnd()
@@ -156,7 +157,7 @@ func TestDeafHandlerIsNamed(t *testing.T) {
 		})
 		close(release)
 		<-returned
-		assert.Regexp(t, `^ssetest: the handler of GET /deaf HTTP/\S+ \(stream 1\) has not returned 1.2s after its request's context was cancelled `+
+		assert.Regexp(t, `^ssetest: the handler of GET /deaf HTTP/\S+ \(stream 1\) has not returned 1s after its request's context was cancelled `+
 			`and its connection closed; it must watch the context$`, failed.text())
 	})
 }
@@ -245,20 +246,83 @@ func TestCloseFreesThePort(t *testing.T) {
 // TestCloseLosesNothing is for the end of a stream that is on its way when the connection is closed.
 func TestCloseLosesNothing(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
-		for range 5 {
+		for i := range 2 {
 			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
-			responses := make([]*http.Response, 4)
-			for i := range responses {
-				responses[i] = get(t, srv, "/post")
-			}
-			srv.Publish(ssetest.Data("last"))
-			srv.Close()
-			for _, r := range responses {
+			const streams, events = 20, 10
+			data := strings.Repeat("x", 1000)
+			var readers sync.WaitGroup
+			read := func(r *http.Response) {
 				text, err := io.ReadAll(r.Body)
-				require.NoError(t, err)
-				require.Equal(t, "data: last\n\n", string(text))
+				assert.NoError(t, err)
+				assert.Len(t, text, events*len("data: "+data+"\n\n"))
 			}
+			for range streams {
+				response := get(t, srv, "/post")
+				if i == 0 { // is read while the server closes
+					readers.Go(func() { read(response) })
+				} else {
+					defer read(response)
+				}
+			}
+			for range events {
+				srv.Publish(ssetest.Data(data))
+			}
+			srv.Close()
+			readers.Wait()
 		}
+	})
+}
+
+// TestALargeEventOutlivesClose is for one that Close finds half written.
+func TestALargeEventOutlivesClose(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		data := strings.Repeat("x", 4<<20)
+		streams := []*ssetest.Stream{srv.Open(t, "/post", nil), srv.Open(t, "/post", nil)}
+		srv.Publish(ssetest.Data(data))
+		srv.Close()
+		for _, s := range streams {
+			require.Len(t, s.Next().Data, len(data))
+			s.ExpectEnd()
+		}
+	})
+}
+
+// TestClientsThatDoNotReadHoldUpNobody has hundreds of clients whose windows fill up, and that read nothing of it.
+func TestClientsThatDoNotReadHoldUpNobody(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.H2C} { // not in parallel: it takes a gigabyte
+		t.Run(p.String(), func(t *testing.T) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			for range 100 {
+				get(t, srv, "/post")
+			}
+			for range 6 {
+				srv.Publish(ssetest.Data(strings.Repeat("x", 1<<20)))
+			}
+			closeAtOnce(t, srv)
+		})
+	}
+}
+
+// TestHandlersHaveTimeToSayGoodbye has a handler that takes its time to say goodbye, but says something all the while.
+func TestHandlersHaveTimeToSayGoodbye(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Handle("GET /slow", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			flush := http.NewResponseController(w).Flush
+			_ = flush()
+			<-r.Context().Done()
+			for i := range 8 {
+				<-time.After(30 * time.Millisecond)
+				fmt.Fprintf(w, "data: %d\n\n", i)
+				_ = flush()
+			}
+		}))
+		stream := srv.Open(t, "/slow", nil)
+		closeAtOnce(t, srv)
+		stream.ExpectData("0", "1", "2", "3", "4", "5", "6", "7")
+		stream.ExpectEnd()
 	})
 }
 

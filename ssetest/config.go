@@ -70,7 +70,8 @@ type Config struct {
 	// 30 s by default: longer than any default interval. A test that passes never pays for it. Negative: no limit.
 	Timeout time.Duration
 
-	// ErrorLog takes what goes wrong on the server's side where there is no test to fail, which is a server of [Start].
+	// ErrorLog takes what goes wrong on the server's side, and what net/http logs, where there is no test to fail:
+	// of a server of [Start].
 	// Nil is the log package's standard logger, as with [http.Server].
 	ErrorLog *log.Logger
 }

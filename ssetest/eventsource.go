@@ -19,6 +19,9 @@ const (
 
 	// maxRefusedBytes is how much of a refused response's body is kept.
 	maxRefusedBytes = 1 << 10
+
+	// refusedPatience is how long to wait for that much: the response may be a stream, just not one of events.
+	refusedPatience = 100 * time.Millisecond
 )
 
 // An EventSource is the client's side of one open stream. [Dial] makes it; in a test, [Open] gives a [Stream] with assertions.
@@ -131,38 +134,33 @@ var errNoResponse = errors.New("no response")
 
 // connect sends the request and checks the response.
 func (es *EventSource) connect(c *OpenConfig, request *http.Request) error {
-	overdue := make(chan struct{})
+	inTime := func() bool { return true }
 	if c.Timeout >= 0 {
-		timer := time.AfterFunc(c.Timeout, func() {
-			close(overdue)
-			es.cancel()
-		})
-		defer timer.Stop()
+		inTime = time.AfterFunc(c.Timeout, es.cancel).Stop
 	}
 	response, err := c.Client.Do(request)
-	if err == nil {
-		err = checkResponse(response)
-	}
-	select {
-	case <-overdue:
+	if !inTime() {
 		if err == nil {
 			_ = response.Body.Close()
 		}
 		return fmt.Errorf("%w within %v", errNoResponse, c.Timeout)
-	default:
+	}
+	if err != nil {
+		return err
 	}
 	es.response = response
-	return err
+	return es.checkResponse(response)
 }
 
 // checkResponse makes an error of a response that is no event stream.
-func checkResponse(r *http.Response) error {
+func (es *EventSource) checkResponse(r *http.Response) error {
 	contentType := r.Header.Get("Content-Type")
 	mediaType, _, _ := mime.ParseMediaType(contentType) // parameters that are malformed don't matter
 	if r.StatusCode == http.StatusOK && mediaType == "text/event-stream" {
 		return nil
 	}
 	defer func() { _ = r.Body.Close() }()
+	defer time.AfterFunc(refusedPatience, es.cancel).Stop()
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRefusedBytes)) // what there is of it
 	return &ResponseError{StatusCode: r.StatusCode, ContentType: contentType, Header: r.Header, Body: body}
 }

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
 )
+
+const closedText = "ssetest: the server is closed"
 
 // handler is what every request goes through: accounting, then Config.Wrap, then the endpoint.
 func (s *Server) handler() http.Handler {
@@ -30,7 +33,7 @@ func (s *Server) account(next http.Handler) http.Handler {
 		}
 		st, ok := s.begin(r, token)
 		if !ok {
-			http.Error(w, "ssetest: the server is closed", http.StatusServiceUnavailable)
+			http.Error(w, closedText, http.StatusServiceUnavailable)
 			return
 		}
 		defer s.end(st)
@@ -72,11 +75,15 @@ func panicStack() string {
 
 // route serves a request by the user's patterns, and where none matches by the built-in ones.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
-	for _, mux := range []*http.ServeMux{s.custom, s.builtin} {
-		if _, pattern := mux.Handler(r); pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
+	custom, pattern := s.custom.Handler(r)
+	_, builtin := s.builtin.Handler(r)
+	switch {
+	case builtin != "" && (pattern == "" || isRedirect(custom)):
+		s.builtin.ServeHTTP(w, r)
+		return
+	case pattern != "":
+		s.custom.ServeHTTP(w, r)
+		return
 	}
 	allow := s.allowed(r)
 	if len(allow) == 0 {
@@ -87,6 +94,12 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	s.note("%s: answered 405, since only %s is allowed there", requestLine(r), strings.Join(allow, ", "))
 	w.Header().Set("Allow", strings.Join(allow, ", "))
 	http.Error(w, fmt.Sprintf("%s is not allowed here, only %s", r.Method, strings.Join(allow, ", ")), http.StatusMethodNotAllowed)
+}
+
+// isRedirect reports whether a handler is the one with which a ServeMux sends a client to a path with a slash more:
+// an endpoint at the very path comes before that.
+func isRedirect(h http.Handler) bool {
+	return reflect.TypeOf(h) == reflect.TypeOf(http.RedirectHandler("", http.StatusMovedPermanently))
 }
 
 // allowed returns the methods that either mux has for a path, which each of them tells by itself in its own 405.

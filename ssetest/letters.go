@@ -49,7 +49,7 @@ func (s *Server) letterID(k int) string { return s.seed.uuid("letter id", uint64
 
 // Tick sends the next n letters to every open stream of GET /sse, and returns when they are flushed.
 // The first letter of a stream is "a"; one that has resumed with Last-Event-ID goes on from there.
-// Streams that end meanwhile are not waited for. One that takes nothing for Config.Timeout fails the server's test.
+// Streams that end meanwhile are not waited for. One that has not taken its n letters within Config.Timeout fails the server's test.
 //
 // It panics where n is negative, and where Config.LetterInterval is not, since letters then come by themselves.
 func (s *Server) Tick(n int) {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-ssetest/sse/internal/h2conn"
 )
@@ -17,8 +18,11 @@ import (
 // listen starts the httptest server.
 func (s *Server) listen() error {
 	handler := s.handler()
-	s.wire = h2conn.NewStreams(s.raise)
-	s.front = httptest.NewUnstartedServer(handler)
+	s.wire = h2conn.NewGroup(s.raise)
+	var err error
+	if s.front, err = unstarted(handler); err != nil {
+		return err
+	}
 	if s.cfg.Addr != "" {
 		_ = s.front.Listener.Close() // it listens on a port of httptest's choice
 		l, err := net.Listen("tcp", s.cfg.Addr)
@@ -27,7 +31,7 @@ func (s *Server) listen() error {
 		}
 		s.front.Listener = l
 	}
-	s.sockets = &listener{Listener: s.front.Listener, open: make(map[*socket]struct{})}
+	s.sockets = &listener{Listener: s.front.Listener, progress: &s.progress, open: make(map[*socket]struct{})}
 	s.front.Listener = s.sockets
 	s.configure(s.front.Config)
 
@@ -47,6 +51,16 @@ func (s *Server) listen() error {
 	}
 	s.URL = reachable(s.front.URL)
 	return nil
+}
+
+// unstarted makes an error of the panic with which httptest says that there is no port to be had.
+func unstarted(handler http.Handler) (server *httptest.Server, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("%v", value)
+		}
+	}()
+	return httptest.NewUnstartedServer(handler), nil
 }
 
 func (s *Server) listenTLS(handler http.Handler) error {
@@ -122,7 +136,8 @@ func reachable(url string) string {
 // A listener keeps the connections that it has accepted, so that they can be cut.
 type listener struct {
 	net.Listener
-	wrap func(net.Conn) net.Conn // what Accept returns, around the socket; may be nil
+	wrap     func(net.Conn) net.Conn // what Accept returns, around the socket; may be nil
+	progress *atomic.Int64           // of all sockets
 
 	mu   sync.Mutex // guards open
 	open map[*socket]struct{}
@@ -160,6 +175,26 @@ func (l *listener) cut() {
 type socket struct {
 	net.Conn
 	listener *listener
+}
+
+func (k *socket) Read(p []byte) (int, error) {
+	n, err := k.Conn.Read(p)
+	k.listener.progress.Add(int64(n))
+	return n, err
+}
+
+// Write writes in pieces, so that something large is seen to get on.
+func (k *socket) Write(p []byte) (int, error) {
+	const piece = 64 << 10
+	written := 0
+	for {
+		n, err := k.Conn.Write(p[written:min(len(p), written+piece)])
+		written += n
+		k.listener.progress.Add(int64(n))
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
 }
 
 func (k *socket) Close() error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -13,8 +14,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxDrainBytes bounds how much of a body that is refused is read all the same. A client that is still sending
-// when its connection is closed may never see the answer.
+// maxDrainBytes bounds how much of a body that is refused is read all the same, so that its connection can be used again.
+// net/http would close it, and linger there for a while.
 const maxDrainBytes = 64 << 20
 
 // receive is POST on the topic's path.
@@ -29,7 +30,10 @@ func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		panic(http.ErrAbortHandler) // the client has stopped sending, and reads no answer
 	default:
-		t.broadcast(payload)
+		if _, ok := t.broadcast(payload); !ok {
+			http.Error(w, closedText, http.StatusServiceUnavailable)
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusSeeOther)
 		_, _ = io.WriteString(w, "broadcasted")
@@ -67,7 +71,7 @@ func readPayload(r *http.Request, limit int64) (string, error) {
 }
 
 func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if limit < 0 {
+	if limit < 0 || limit == math.MaxInt64 {
 		return io.ReadAll(r.Body)
 	}
 	tooLarge := refuse(http.StatusRequestEntityTooLarge, "the body is larger than Config.MaxBodyBytes, which is %d bytes", limit)
@@ -89,6 +93,9 @@ func queryPayload(query string) (string, error) {
 	}
 	object := make(map[string]string, len(values))
 	for name, all := range values {
+		if !utf8.ValidString(name + all[len(all)-1]) {
+			return "", refuse(http.StatusBadRequest, "the query is malformed: %q is ill-formed UTF-8", name+"="+all[len(all)-1])
+		}
 		object[name] = all[len(all)-1]
 	}
 	return JSON(object).Data, nil

@@ -30,17 +30,17 @@ type Server struct {
 	builtin *http.ServeMux
 
 	front    *httptest.Server
-	h2       *http.Server    // serves HTTP/2 behind the TLS of front; nil with other protocols
-	h2queue  *queue          // hands connections to h2
-	h2served chan struct{}   // closed when h2 has stopped serving
-	wire     *h2conn.Streams // the HTTP/2 streams that are open on the wire
-	sockets  *listener       // every connection, as it was accepted
+	h2       *http.Server  // serves HTTP/2 behind the TLS of front; nil with other protocols
+	h2queue  *queue        // hands connections to h2
+	h2served chan struct{} // closed when h2 has stopped serving
+	wire     *h2conn.Group // the HTTP/2 connections, and the streams that are open on their wires
+	sockets  *listener     // every connection, as it was accepted
 
 	base   context.Context // of every request; cancelled by Close
 	cancel context.CancelFunc
 	once   sync.Once // of Close
 
-	progress atomic.Int64 // grows with everything that the streams get done; Close watches it
+	progress atomic.Int64 // grows with whatever is read or written; Close watches it
 
 	mu       sync.Mutex // guards what follows; never held over I/O, a wait or a call of foreign code
 	changed  signal     // raised when one of these has changed
@@ -48,6 +48,7 @@ type Server struct {
 	opened   int                    // requests so far
 	streams  map[*serverStream]bool // requests that are being answered
 	topics   map[string]*Topic      // by path
+	patterns []string               // given to Handle
 	accounts map[string]*account    // by token, of the streams that were opened with Open
 	trouble  []string               // what fails the test
 	notes    []string               // what may explain why it failed
@@ -143,7 +144,12 @@ func (s *Server) Certificate() *x509.Certificate { return s.front.Certificate() 
 // Handle serves any handler of yours beside the built-in endpoints, and before them: the one under test, a token endpoint.
 // Patterns are those of [http.ServeMux]; one that is malformed, or conflicts with an earlier one, panics.
 // Config.Wrap goes around it.
-func (s *Server) Handle(pattern string, h http.Handler) { s.custom.Handle(pattern, h) }
+func (s *Server) Handle(pattern string, h http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.custom.Handle(pattern, h)
+	s.patterns = append(s.patterns, pattern)
+}
 
 // Topic returns the topic with a path of its own: POST publishes there and GET streams, as with /post,
 // which is the topic that the server begins with. The same path gives the same topic.
@@ -160,10 +166,20 @@ func (s *Server) Topic(path string) *Topic {
 	if !known {
 		t = s.newTopic(path)
 		t.closed = s.closing
-		t.register(s.custom) // before it is kept: this may panic
+		s.checkConflicts(t)
+		t.register(s.custom)
 		s.topics[path] = t
 	}
 	return t
+}
+
+// checkConflicts panics where a topic's patterns conflict with those that there are, before any of them is registered.
+func (s *Server) checkConflicts(t *Topic) {
+	trial := http.NewServeMux()
+	for _, pattern := range s.patterns {
+		trial.Handle(pattern, http.NotFoundHandler())
+	}
+	t.register(trial)
 }
 
 // Publish sends events to every open stream of GET /post, each exactly as given: no ID and no retry but its own.

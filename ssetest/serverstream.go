@@ -101,18 +101,10 @@ func (st *serverStream) open() bool {
 	return err == nil
 }
 
-// maxPieceBytes bounds what is written at once, so that Close sees a large event get on.
-const maxPieceBytes = 64 << 10
-
 // write sends encoded events in one piece. They are flushed when it returns true; with false the client is gone.
 func (st *serverStream) write(wire []byte, events int) bool {
-	for len(wire) > 0 {
-		n, err := st.w.Write(wire[:min(len(wire), maxPieceBytes)])
-		if err != nil {
-			return false
-		}
-		wire = wire[n:]
-		st.srv.progress.Add(1)
+	if _, err := st.w.Write(wire); err != nil {
+		return false
 	}
 	if err := st.flush(); err != nil {
 		return false

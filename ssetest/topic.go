@@ -20,7 +20,7 @@ const (
 	recordOverhead = 64
 
 	// maxBatchBytes bounds how much of what has gathered for a stream goes out in one write.
-	maxBatchBytes = maxPieceBytes
+	maxBatchBytes = 64 << 10
 )
 
 // A Topic is a path to which events are published with [Topic.Publish], [Topic.Post] or a POST request, and which
@@ -110,14 +110,18 @@ func (t *Topic) Publish(events ...Event) int {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.append(records...)
+	n, _ := t.append(records...)
+	return n
 }
 
 // Post is [Server.Post] for this topic.
-func (t *Topic) Post(v any) int { return t.broadcast(JSON(v).Data) }
+func (t *Topic) Post(v any) int {
+	n, _ := t.broadcast(JSON(v).Data)
+	return n
+}
 
 // broadcast publishes what has been posted.
-func (t *Topic) broadcast(payload string) int {
+func (t *Topic) broadcast(payload string) (n int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := Event{Type: "message", Data: payload, ID: t.srv.seed.uuid("post "+t.path, t.posts), Retry: t.srv.cfg.Retry}
@@ -129,10 +133,10 @@ func (t *Topic) broadcast(payload string) int {
 	return t.append(&record{wire: wire, id: e.ID})
 }
 
-// append adds to the log, with t.mu held, and returns how many streams will get it.
-func (t *Topic) append(records ...*record) int {
+// append adds to the log, with t.mu held, and returns how many streams will get it. It reports false where the log is closed.
+func (t *Topic) append(records ...*record) (n int, ok bool) {
 	if t.closed {
-		return 0
+		return 0, false
 	}
 	t.expireSlow()
 	for _, r := range records {
@@ -143,7 +147,7 @@ func (t *Topic) append(records ...*record) int {
 		t.keep(r)
 	}
 	t.grown.raise()
-	return len(t.streams)
+	return len(t.streams), true
 }
 
 // keep makes a record part of the history, and lets the oldest go.
@@ -174,8 +178,8 @@ func (t *Topic) expireSlow() {
 			continue
 		}
 		sub.expired.Store(true)
-		sub.at.Store(&record{number: at.number}) // the log behind it is free to go
 		t.remove(sub)
+		sub.detach()
 		t.srv.note("%v of topic %s was aborted: it was %d bytes behind", sub, t.path, behind)
 	}
 }
@@ -272,9 +276,15 @@ func (t *Topic) take(sub *subscription, buf []byte) portion {
 			p.events++
 		}
 	}
-	p.expired = !sub.at.CompareAndSwap(at, to)
+	p.expired = !sub.advance(at, to)
 	return p
 }
+
+// advance moves a stream on. It reports false where the stream has expired in between, and must not take hold of the log again.
+func (sub *subscription) advance(from, to *record) bool { return sub.at.CompareAndSwap(from, to) }
+
+// detach lets go of the log: a place in it would keep all that comes after.
+func (sub *subscription) detach() { sub.at.Store(&record{number: sub.at.Load().number}) }
 
 // subscribe registers a stream: it gets what is published from now on, and before it what it has missed since lastID.
 func (t *Topic) subscribe(st *serverStream, lastID string) *subscription {
@@ -302,6 +312,7 @@ func (t *Topic) unsubscribe(sub *subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.remove(sub)
+	sub.detach()
 }
 
 // remove takes a stream off the list, with t.mu held.

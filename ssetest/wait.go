@@ -99,7 +99,11 @@ func (s *Server) note(format string, args ...any) {
 type noteWriter struct{ s *Server }
 
 func (w noteWriter) Write(p []byte) (int, error) {
-	w.s.note("%s", strings.TrimSuffix(string(p), "\n"))
+	text := strings.TrimSuffix(string(p), "\n")
+	w.s.note("%s", text)
+	if w.s.test == nil {
+		w.s.cfg.ErrorLog.Print(text)
+	}
 	return len(p), nil
 }
 

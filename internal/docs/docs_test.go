@@ -4,6 +4,7 @@ package docs_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,12 +46,14 @@ func TestManualBeginsWithAnExample(t *testing.T) {
 	}
 }
 
+// TestVisibleTopLevel looks at what could be a part of the project: folders, code and documents.
 func TestVisibleTopLevel(t *testing.T) {
 	entries, err := os.ReadDir(root)
 	require.NoError(t, err)
 	var visible []string
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") {
+		part := e.IsDir() || slices.Contains([]string{".go", ".mod", ".sum", ".md", ""}, filepath.Ext(e.Name()))
+		if part && !strings.HasPrefix(e.Name(), ".") {
 			visible = append(visible, e.Name())
 		}
 	}

@@ -16,10 +16,11 @@ import (
 // A connection that does not begin with the preface of HTTP/2 (RFC 9113, section 3.4) is passed on unwatched.
 type Conn struct {
 	net.Conn
-	streams *Streams
+	group   *Group
 	closed  chan struct{}
 	once    sync.Once
 	foreign atomic.Bool // it began with something other than the preface
+	done    atomic.Bool // nothing more is sent
 
 	// The goroutine that reads owns these.
 	preface int // how much of the preface has been read
@@ -34,10 +35,12 @@ type Conn struct {
 	open map[uint32]struct{}
 }
 
-// New wraps c and adds its streams to streams. The result hides whether c is a [*crypto/tls.Conn],
+// New wraps c and adds it to a group. The result hides whether c is a [*crypto/tls.Conn],
 // so that an [http.Server] that speaks HTTP/2 without TLS takes it.
-func New(c net.Conn, streams *Streams) *Conn {
-	return &Conn{Conn: c, streams: streams, closed: make(chan struct{}), open: make(map[uint32]struct{})}
+func New(c net.Conn, group *Group) *Conn {
+	conn := &Conn{Conn: c, group: group, closed: make(chan struct{}), open: make(map[uint32]struct{})}
+	group.join(conn)
+	return conn
 }
 
 // Closed is closed when Close has been called.
@@ -51,7 +54,8 @@ func (c *Conn) Close() error {
 		left := len(c.open)
 		c.open = nil
 		c.mu.Unlock()
-		c.streams.add(-left)
+		c.group.add(-left)
+		c.group.leave(c)
 		close(c.closed)
 	})
 	return err
@@ -71,6 +75,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.foreign.Load() {
 		return c.Conn.Write(p)
 	}
+	if c.done.Load() {
+		return len(p), nil // an acknowledgement of something, for a client that has been told that nothing comes
+	}
 	c.ended = c.ended[:0]
 	c.outbound.scan(p, c.sending)
 	n, err := c.Conn.Write(p)
@@ -81,6 +88,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// finish closes the half that the server writes to, and lets what it would still write go nowhere.
+func (c *Conn) finish() {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && !c.done.Swap(true) {
+		_ = half.CloseWrite() // where it fails, the connection is broken already
+	}
 }
 
 // skipPreface returns what of p belongs to frames.
@@ -142,7 +156,7 @@ func (c *Conn) start(id uint32) {
 	}
 	c.mu.Unlock()
 	if alive {
-		c.streams.add(1)
+		c.group.add(1)
 	}
 }
 
@@ -152,6 +166,6 @@ func (c *Conn) end(id uint32) {
 	delete(c.open, id)
 	c.mu.Unlock()
 	if was {
-		c.streams.add(-1)
+		c.group.add(-1)
 	}
 }

@@ -22,6 +22,7 @@ type wire struct {
 	piece    int
 	fail     error
 	during   func() // called in a write, before it has happened
+	finished int    // calls of CloseWrite
 }
 
 func (w *wire) Read(p []byte) (int, error) { return w.inbound.Read(p[:min(w.piece, len(p))]) }
@@ -37,6 +38,11 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 func (w *wire) Close() error { return nil }
+
+func (w *wire) CloseWrite() error {
+	w.finished++
+	return nil
+}
 
 // frames are the bytes that write makes with a Framer.
 func frames(t *testing.T, write func(*http2.Framer) error) []byte {
@@ -58,14 +64,14 @@ type harness struct {
 	*h2conn.Conn
 	t       *testing.T
 	wire    *wire
-	streams *h2conn.Streams
+	group   *h2conn.Group
 	changes int
 }
 
 func newHarness(t *testing.T, piece int) *harness {
 	h := &harness{t: t, wire: &wire{piece: piece}}
-	h.streams = h2conn.NewStreams(func() { h.changes++ })
-	h.Conn = h2conn.New(h.wire, h.streams)
+	h.group = h2conn.NewGroup(func() { h.changes++ })
+	h.Conn = h2conn.New(h.wire, h.group)
 	h.receive([]byte(http2.ClientPreface))
 	return h
 }
@@ -111,10 +117,10 @@ func TestStreamsOpenAndEnd(t *testing.T) {
 				for _, id := range []uint32{1, 3, 5} {
 					h.receive(frames(t, request(id)))
 				}
-				require.Equal(t, 3, h.streams.Open())
+				require.Equal(t, 3, h.group.Streams())
 
 				h.send(frames(t, func(f *http2.Framer) error { return f.WriteData(3, false, []byte("data: one\n\n")) }))
-				require.Equal(t, 3, h.streams.Open(), "DATA that does not end the stream")
+				require.Equal(t, 3, h.group.Streams(), "DATA that does not end the stream")
 
 				for range 2 { // the second time it is over already
 					if end.fromClient {
@@ -122,7 +128,7 @@ func TestStreamsOpenAndEnd(t *testing.T) {
 					} else {
 						h.send(frames(t, end.write))
 					}
-					require.Equal(t, 2, h.streams.Open())
+					require.Equal(t, 2, h.group.Streams())
 				}
 				assert.Equal(t, 4, h.changes, "calls of changed: three openings, one end")
 			})
@@ -145,7 +151,7 @@ func TestOtherFramesEndNothing(t *testing.T) {
 	})
 	h.send(others)
 	h.receive(others)
-	assert.Equal(t, 1, h.streams.Open())
+	assert.Equal(t, 1, h.group.Streams())
 }
 
 func TestTrailersOpenNothing(t *testing.T) {
@@ -153,17 +159,17 @@ func TestTrailersOpenNothing(t *testing.T) {
 	h.receive(frames(t, request(1)))
 	h.send(frames(t, func(f *http2.Framer) error { return f.WriteData(1, true, nil) }))
 	h.receive(frames(t, request(1)))
-	assert.Equal(t, 0, h.streams.Open())
+	assert.Equal(t, 0, h.group.Streams())
 }
 
 func TestStreamIsOpenUntilItsEndIsWritten(t *testing.T) {
 	h := newHarness(t, 1<<20)
 	h.receive(frames(t, request(1)))
 	during := -1
-	h.wire.during = func() { during = h.streams.Open() }
+	h.wire.during = func() { during = h.group.Streams() }
 	h.send(frames(t, func(f *http2.Framer) error { return f.WriteData(1, true, nil) }))
 	assert.Equal(t, 1, during, "open streams while the end was being written")
-	assert.Equal(t, 0, h.streams.Open())
+	assert.Equal(t, 0, h.group.Streams())
 }
 
 func TestCloseEndsWhatIsOpen(t *testing.T) {
@@ -173,7 +179,7 @@ func TestCloseEndsWhatIsOpen(t *testing.T) {
 	h.wire.fail = io.ErrClosedPipe
 	_, err := h.Write(frames(t, func(f *http2.Framer) error { return f.WriteData(1, true, nil) }))
 	require.ErrorIs(t, err, io.ErrClosedPipe)
-	require.Equal(t, 2, h.streams.Open(), "a failed write ends nothing")
+	require.Equal(t, 2, h.group.Streams(), "a failed write ends nothing")
 
 	select {
 	case <-h.Closed():
@@ -182,22 +188,45 @@ func TestCloseEndsWhatIsOpen(t *testing.T) {
 	}
 	for range 2 {
 		require.NoError(t, h.Close())
-		require.Equal(t, 0, h.streams.Open())
+		require.Equal(t, 0, h.group.Streams())
 	}
 	<-h.Closed()
 
 	h.receive(frames(t, request(5)))
-	assert.Equal(t, 0, h.streams.Open(), "a stream that is read after Close")
+	assert.Equal(t, 0, h.group.Streams(), "a stream that is read after Close")
 }
 
 func TestOtherProtocolsPassUnwatched(t *testing.T) {
 	for _, first := range []string{"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX and so on"} {
 		w := &wire{piece: 5}
-		streams := h2conn.NewStreams(func() { t.Error("changed was called") })
-		h := &harness{Conn: h2conn.New(w, streams), t: t, wire: w, streams: streams}
+		group := h2conn.NewGroup(func() { t.Error("changed was called") })
+		h := &harness{Conn: h2conn.New(w, group), t: t, wire: w, group: group}
 		h.receive([]byte(first))
 		h.receive(frames(t, request(1)))
 		h.send(frames(t, func(f *http2.Framer) error { return f.WriteRSTStream(1, http2.ErrCodeCancel) }))
-		assert.Equal(t, 0, streams.Open())
+		assert.Equal(t, 0, group.Streams())
+		assert.Equal(t, 0, group.Conns())
+		group.Finish()
+		assert.Zero(t, w.finished)
 	}
+}
+
+func TestFinish(t *testing.T) {
+	h := newHarness(t, 1<<20)
+	h.receive(frames(t, request(1)))
+	assert.Equal(t, 1, h.group.Conns())
+	h.group.Finish()
+	h.group.Finish()
+	assert.Equal(t, 1, h.wire.finished)
+
+	ping := frames(t, func(f *http2.Framer) error { return f.WritePing(true, [8]byte{}) })
+	n, err := h.Write(ping)
+	require.NoError(t, err)
+	assert.Equal(t, len(ping), n)
+	assert.Empty(t, h.wire.outbound.Bytes(), "written after Finish")
+
+	h.receive(frames(t, request(3))) // it still reads
+	assert.Equal(t, 1, h.group.Conns())
+	require.NoError(t, h.Close())
+	assert.Equal(t, 0, h.group.Conns())
 }
