@@ -16,7 +16,7 @@ const (
 	idleLooks = 20
 
 	// allLooks is for how many looks Close waits for those that do make progress, all in all.
-	allLooks = 200
+	allLooks = 100
 
 	// deafLooks is for how many looks Close waits for handlers whose connections it has cut.
 	deafLooks = 100
@@ -25,7 +25,7 @@ const (
 // Close ends every stream, behind the last event that was published to it, and stops the server. When it returns,
 // the handlers have returned and the port is free.
 //
-// It does not wait for clients that don't read: when a fifth of a second has passed without progress, or two seconds with it,
+// It does not wait for clients that don't read: when a fifth of a second has passed without progress, or a second with it,
 // their connections are cut. A handler of yours that has still not returned a second later fails the test,
 // since it must watch its request's context. Calling Close again does nothing.
 func (s *Server) Close() {

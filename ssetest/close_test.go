@@ -348,6 +348,9 @@ func TestStartServesWithoutATest(t *testing.T) {
 	srv.Handle("GET /panic", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panicHere() }))
 	_, err = ssetest.Dial(t.Context(), srv.URL+"/panic", nil)
 	require.Error(t, err)
+	_, err = ssetest.Dial(t.Context(), srv.URL+"/post", &ssetest.OpenConfig{Client: &http.Client{Transport: new(http.Transport)}})
+	require.ErrorContains(t, err, "certificate")
 	srv.Close()
+	assert.Contains(t, log.String(), "http: TLS handshake error from 127.0.0.1:")
 	assert.Contains(t, log.String(), "ssetest: panic in the handler of GET /panic HTTP/2.0 (stream 1): out of cheese")
 }

@@ -45,7 +45,12 @@ func TestConfigIsCopied(t *testing.T) {
 }
 
 func TestAddrOfAllInterfacesIsReachable(t *testing.T) {
-	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+	addrs := []string{":0", "0.0.0.0:0"}
+	if l, err := net.Listen("tcp6", "[::1]:0"); err == nil { // a container may have no IPv6
+		_ = l.Close()
+		addrs = append(addrs, "[::]:0")
+	}
+	for _, addr := range addrs {
 		srv := ssetest.NewServer(t, &ssetest.Config{Addr: addr})
 		assert.True(t, strings.HasPrefix(srv.URL, "https://127.0.0.1:"), srv.URL)
 		srv.Open(t, "/sse", nil).Next()

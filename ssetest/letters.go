@@ -14,7 +14,8 @@ type letters struct {
 	srv *Server
 
 	mu      sync.Mutex // guards what follows, and the fields of the streams
-	changed signal     // raised when a stream is owed or has sent a letter, or has ended
+	owed    signal     // raised when streams are owed letters
+	sent    signal     // raised when a stream has sent a letter that it owed, or has ended
 	streams map[*letterStream]bool
 	top     int // one more than the highest letter sent to anyone
 }
@@ -69,7 +70,7 @@ func (l *letters) tick(n int) {
 		ls.owed += n
 		targets[ls] = ls.owed
 	}
-	l.changed.raise()
+	l.owed.raise()
 	l.mu.Unlock()
 
 	flushed := func() bool {
@@ -81,7 +82,7 @@ func (l *letters) tick(n int) {
 		}
 		return true
 	}
-	if !await(&l.mu, &l.changed, l.srv.cfg.Timeout, flushed) {
+	if !await(&l.mu, &l.sent, l.srv.cfg.Timeout, flushed) {
 		for ls := range targets {
 			l.srv.fail("Tick: %v has not taken its letters within %v", ls, l.srv.cfg.Timeout)
 		}
@@ -129,7 +130,7 @@ func (l *letters) serveByHand(ls *letterStream, done <-chan struct{}) {
 	for {
 		l.mu.Lock()
 		owed := ls.next < ls.owed
-		changed := l.changed.next()
+		more := l.owed.next()
 		l.mu.Unlock()
 		if owed {
 			if !l.send(ls) {
@@ -138,7 +139,7 @@ func (l *letters) serveByHand(ls *letterStream, done <-chan struct{}) {
 			continue
 		}
 		select {
-		case <-changed:
+		case <-more:
 		case <-done:
 			return
 		}
@@ -159,7 +160,7 @@ func (l *letters) send(ls *letterStream) bool {
 	}
 	l.mu.Lock()
 	ls.next++
-	l.changed.raise()
+	l.sent.raise()
 	l.mu.Unlock()
 	return true
 }
@@ -178,7 +179,7 @@ func (l *letters) leave(ls *letterStream) {
 	l.mu.Lock()
 	delete(l.streams, ls)
 	ls.gone = true
-	l.changed.raise()
+	l.sent.raise()
 	l.mu.Unlock()
 }
 

@@ -136,3 +136,75 @@ func TestLettersRefuse(t *testing.T) {
 		func() { byTime.Tick(1) })
 	byHand.Tick(3) // nobody listens
 }
+
+// A gate is a Config.Wrap that lets responses flush only as often as the test allows, after their headers.
+type gate struct {
+	http.ResponseWriter
+	pass    <-chan struct{}
+	flushes int
+}
+
+func (g *gate) FlushError() error {
+	if g.flushes++; g.flushes > 1 {
+		<-g.pass
+	}
+	return http.NewResponseController(g.ResponseWriter).Flush()
+}
+
+func gated(pass <-chan struct{}) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(&gate{ResponseWriter: w, pass: pass}, r)
+		})
+	}
+}
+
+func TestTickReturnsWhenLettersAreFlushed(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		pass := make(chan struct{})
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1, Wrap: gated(pass)})
+		stream := srv.Open(t, "/sse", nil)
+		ticked := make(chan struct{})
+		go func() {
+			defer close(ticked)
+			srv.Tick(2)
+		}()
+		for range 2 {
+			select {
+			case <-ticked:
+				t.Fatal("Tick has returned before its letters were flushed")
+			case pass <- struct{}{}:
+			}
+		}
+		<-ticked
+		stream.ExpectEvents(srv.Letter(0), srv.Letter(1))
+	})
+}
+
+func TestTickFailsWhereLettersAreNotTaken(t *testing.T) {
+	pass := make(chan struct{})
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, &ssetest.Config{LetterInterval: -1, Wrap: gated(pass), Timeout: 20 * time.Millisecond})
+		srv.Open(t, "/sse", &ssetest.OpenConfig{Timeout: -1})
+		srv.Tick(1)
+		close(pass)
+	})
+	assert.Equal(t, "ssetest: Tick: GET /sse HTTP/2.0 (stream 1) has not taken its letters within 20ms", failed.text())
+}
+
+func TestTickDoesNotWaitForStreamsThatEnd(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		pass := make(chan struct{})
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1, Wrap: gated(pass)})
+		stream := srv.Open(t, "/sse", nil)
+		ticked := make(chan struct{})
+		go func() {
+			defer close(ticked)
+			srv.Tick(1000)
+		}()
+		pass <- struct{}{} // Tick is at work
+		stream.Close()
+		close(pass)
+		<-ticked
+	})
+}

@@ -2,7 +2,9 @@ package ssetest_test
 
 import (
 	"io"
+	"math"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 
@@ -78,6 +80,7 @@ func TestPostRefuses(t *testing.T) {
 		"malformed type":     {"/post", "application/json/x", "1", 415, `the Content-Type is "application/json/x"; it must be application/json, or text/* with the payload in the query`},
 		"too large":          {"/post", "application/json", large, 413, "the body is larger than Config.MaxBodyBytes, which is 99 bytes"},
 		"too large, no JSON": {"/post", "text/plain", large, 413, "the body is larger than Config.MaxBodyBytes, which is 99 bytes"},
+		"ill-formed query":   {"/post?a=%ff", "text/plain", "", 400, `the query is malformed: "a=\xff" is ill-formed UTF-8`},
 		"malformed query":    {"/post?a=%zz", "text/plain", "", 400, `the query is malformed: invalid URL escape "%zz"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +114,27 @@ func TestPostOfUnknownLength(t *testing.T) {
 	})
 }
 
+func TestRefusedBodyLeavesItsConnectionUsable(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, MaxBodyBytes: 10})
+		reused := false
+		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
+		for range 2 {
+			content := chunked{body(`"` + strings.Repeat("x", 1<<20) + `"`)}
+			request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, srv.URL+"/post", content)
+			require.NoError(t, err)
+			request.Header.Set("Content-Type", "application/json")
+			response, err := srv.Client().Do(request)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, 413, response.StatusCode)
+		}
+		assert.True(t, reused)
+	})
+}
+
 func TestBodyLimits(t *testing.T) {
 	content := func(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }
 	byDefault := ssetest.NewServer(t, nil)
@@ -119,9 +143,11 @@ func TestBodyLimits(t *testing.T) {
 	status, _ = post(t, byDefault, "/post", "application/json", content(8_000_001))
 	assert.Equal(t, 413, status)
 
-	unlimited := ssetest.NewServer(t, &ssetest.Config{MaxBodyBytes: -1})
-	status, _ = post(t, unlimited, "/post", "application/json", content(8_000_001))
-	assert.Equal(t, 303, status)
+	for _, limit := range []int64{-1, math.MaxInt64} {
+		unlimited := ssetest.NewServer(t, &ssetest.Config{MaxBodyBytes: limit})
+		status, _ = post(t, unlimited, "/post", "application/json", content(8_000_001))
+		assert.Equal(t, 303, status)
+	}
 }
 
 func TestPostThatIsCutOff(t *testing.T) {

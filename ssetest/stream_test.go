@@ -383,6 +383,14 @@ func TestOpenFails(t *testing.T) {
 	assert.Contains(t, attempt(t, func(t testing.TB) { ssetest.Open(t, "http://bad host/", nil) }).text(), `ssetest: opening a stream: parse "http://bad host/"`)
 }
 
+func TestStreamsHaveTheServersTimeout(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 300 * time.Millisecond})
+		srv.Open(t, "/post", nil).Next()
+	})
+	assert.Contains(t, failed.text(), "nothing more arrived within 300ms")
+}
+
 func TestOpenIsEveryURLOfTheServer(t *testing.T) {
 	srv := ssetest.NewServer(t, nil)
 	s := ssetest.Open(t, srv.URL+"/post", nil) // with its client, and its check

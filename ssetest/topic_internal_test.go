@@ -103,3 +103,63 @@ func TestWhatHasGatheredGoesOutInOnePiece(t *testing.T) {
 	assert.Equal(t, []int{1, 1, 1, 1}, events, "no piece is larger than the bound, but for one event")
 	assert.Equal(t, 5, strings.Count(all.String(), "data: ")+1)
 }
+
+func TestExpiredStreamDoesNotTakeHoldOfTheLogAgain(t *testing.T) {
+	s, err := newServer(nil, nil)
+	require.NoError(t, err)
+	sub := s.post.subscribe(&serverStream{srv: s}, "")
+	s.post.Publish(Data("one"), Data("two"))
+	from := sub.at.Load()
+
+	// It expires while take is between reading the log and moving on.
+	s.post.maxBehindBytes, s.post.check = 1, 0
+	s.post.Publish(Data("three"))
+	assert.True(t, sub.expired.Load())
+	assert.False(t, sub.advance(from, from.next))
+	assert.Nil(t, sub.at.Load().next, "the place that it has holds nothing of the log")
+	assert.True(t, s.post.take(sub, nil).expired)
+}
+
+func TestStreamThatHasLeftHoldsNothingOfTheLog(t *testing.T) {
+	s, err := newServer(nil, nil)
+	require.NoError(t, err)
+	sub := s.post.subscribe(&serverStream{srv: s}, "")
+	s.post.Publish(Data("one"))
+	s.post.take(sub, nil)
+	s.post.unsubscribe(sub)
+	s.post.Publish(Data("two"))
+	assert.Nil(t, sub.at.Load().next)
+	assert.EqualValues(t, 1, s.post.due(sub), "events that it was sent")
+}
+
+func TestNothingBeginsWhileTheServerCloses(t *testing.T) {
+	s, err := Start(nil)
+	require.NoError(t, err)
+	defer s.Close()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	for _, path := range []string{"/sse", "/post"} {
+		_, err := Dial(t.Context(), s.URL+path, nil)
+		var refused *ResponseError
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, 503, refused.StatusCode)
+	}
+}
+
+func TestPostToAClosedTopicIsNotAccepted(t *testing.T) {
+	s, err := newServer(nil, nil)
+	require.NoError(t, err)
+	s.post.close()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/post", strings.NewReader("1"))
+	r.Header.Set("Content-Type", "application/json")
+	s.handler().ServeHTTP(w, r)
+	assert.Equal(t, 503, w.Code)
+}
+
+func TestEventSourceReadsAheadToItsBounds(t *testing.T) {
+	assert.False(t, (&EventSource{size: maxWaitingBytes - 1, waiting: make([]arrival, maxWaitingEvents-1)}).full())
+	assert.True(t, (&EventSource{size: maxWaitingBytes}).full())
+	assert.True(t, (&EventSource{waiting: make([]arrival, maxWaitingEvents)}).full())
+}

@@ -197,7 +197,10 @@ func TestTopicRefusesBadPaths(t *testing.T) {
 		assert.Panics(t, func() { srv.Topic(path) }, "%q", path)
 	}
 	srv.Handle("GET /taken", http.NotFoundHandler())
+	srv.Handle("POST /half", http.NotFoundHandler())
 	assert.Panics(t, func() { srv.Topic("/taken") })
+	assert.Panics(t, func() { srv.Topic("/half") })
+	assert.Equal(t, http.StatusMethodNotAllowed, get(t, srv, "/half").StatusCode, "no half of a topic is left")
 	assert.Zero(t, srv.Topic("/dir/").Publish(ssetest.Data("x")))
 	assert.Equal(t, 404, get(t, srv, "/dir/below").StatusCode, "a path that ends with a slash is no subtree")
 }
