@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +178,11 @@ func TestCloseWithIdleAndHalfOpenConnections(t *testing.T) {
 		_, err = begun.Write([]byte("GET /sse HTT"))
 		require.NoError(t, err)
 		closeAtOnce(t, srv)
+		for _, conn := range []net.Conn{silent, begun} {
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(atOnce)))
+			_, err := io.Copy(io.Discard, conn)
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is still open")
+		}
 	})
 }
 
@@ -246,19 +252,19 @@ func TestCloseFreesThePort(t *testing.T) {
 // TestCloseLosesNothing is for the end of a stream that is on its way when the connection is closed.
 func TestCloseLosesNothing(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
-		for i := range 2 {
+		for i := range 6 {
 			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 			const streams, events = 20, 10
 			data := strings.Repeat("x", 1000)
 			var readers sync.WaitGroup
 			read := func(r *http.Response) {
 				text, err := io.ReadAll(r.Body)
-				assert.NoError(t, err)
+				assert.NoError(t, err) //nolint:testifylint // not in the test's own goroutine
 				assert.Len(t, text, events*len("data: "+data+"\n\n"))
 			}
 			for range streams {
 				response := get(t, srv, "/post")
-				if i == 0 { // is read while the server closes
+				if i%2 == 0 { // is read while the server closes
 					readers.Go(func() { read(response) })
 				} else {
 					defer read(response)

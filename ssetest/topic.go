@@ -53,9 +53,12 @@ type record struct {
 	number int64 // from 1
 	end    int64 // the size of everything up to it, this one included
 	wire   []byte
-	id     string
+	id     string // as a client sends it back
 	next   *record
 }
+
+// headerID is an event's ID as Last-Event-ID has it: a header can carry no blanks at its ends (RFC 9110, section 5.5).
+func headerID(id string) string { return strings.Trim(id, " \t") }
 
 // A subscription is one stream's place in the log.
 type subscription struct {
@@ -106,7 +109,7 @@ func (t *Topic) Publish(events ...Event) int {
 		if err != nil {
 			panic(fmt.Sprintf("ssetest: Publish: event %d of %d, %v: %v", i+1, len(events), e, err))
 		}
-		records[i] = &record{wire: wire, id: e.ID}
+		records[i] = &record{wire: wire, id: headerID(e.ID)}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -156,6 +156,17 @@ func TestTopicResumes(t *testing.T) {
 	})
 }
 
+func TestTopicResumesBehindIDsWithBlanks(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		first := srv.Open(t, "/post", nil)
+		srv.Publish(ssetest.Event{ID: " seven\t"}, ssetest.Data("missed"))
+		id := first.Take(2)[0].ID
+		require.Equal(t, " seven\t", id)
+		srv.Open(t, "/post", &ssetest.OpenConfig{LastEventID: id}).ExpectData("missed")
+	})
+}
+
 func TestTopicWithoutHistory(t *testing.T) {
 	srv := ssetest.NewServer(t, &ssetest.Config{History: -1})
 	srv.Publish(ssetest.Event{ID: "1"}, ssetest.Event{ID: "2"})
