@@ -295,7 +295,7 @@ func (t *Topic) subscribe(st *serverStream, lastID string) *subscription {
 	defer t.mu.Unlock()
 	at := t.last
 	if lastID != "" {
-		if seen, ok := t.byID[lastID]; ok {
+		if seen, ok := t.byID[headerID(lastID)]; ok {
 			at = seen
 		} else {
 			t.srv.note("%v: topic %s has no event with that ID in its history; nothing is sent again", st, t.path)
