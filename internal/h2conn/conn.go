@@ -16,11 +16,11 @@ import (
 // A connection that does not begin with the preface of HTTP/2 (RFC 9113, section 3.4) is passed on unwatched.
 type Conn struct {
 	net.Conn
-	group   *Group
-	closed  chan struct{}
-	once    sync.Once
-	foreign atomic.Bool // it began with something other than the preface
-	done    atomic.Bool // nothing more is sent
+	group  *Group
+	closed chan struct{}
+	once   sync.Once
+	speaks atomic.Int32 // what the client has turned out to speak: one of the following
+	done   atomic.Bool  // nothing more is sent
 
 	// The goroutine that reads owns these.
 	preface int // how much of the preface has been read
@@ -34,6 +34,13 @@ type Conn struct {
 	mu   sync.Mutex // guards open; never held over a read or a write
 	open map[uint32]struct{}
 }
+
+// What a client speaks.
+const (
+	unknown = iota // it has not sent enough to tell
+	http2Frames
+	otherProtocol
+)
 
 // New wraps c and adds it to a group. The result hides whether c is a [*crypto/tls.Conn],
 // so that an [http.Server] that speaks HTTP/2 without TLS takes it.
@@ -72,7 +79,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes what the server sends, and sees the streams that end with it.
 func (c *Conn) Write(p []byte) (int, error) {
-	if c.foreign.Load() {
+	if c.speaks.Load() == otherProtocol {
 		return c.Conn.Write(p)
 	}
 	if c.done.Load() {
@@ -99,18 +106,23 @@ func (c *Conn) finish() {
 
 // skipPreface returns what of p belongs to frames.
 func (c *Conn) skipPreface(p []byte) []byte {
-	if c.foreign.Load() {
+	switch c.speaks.Load() {
+	case http2Frames:
+		return p
+	case otherProtocol:
 		return nil
 	}
-	for len(p) > 0 && c.preface < len(http2.ClientPreface) {
-		if p[0] != http2.ClientPreface[c.preface] {
-			c.foreign.Store(true)
+	for i, b := range p {
+		if b != http2.ClientPreface[c.preface] {
+			c.speaks.Store(otherProtocol)
 			return nil
 		}
-		c.preface++
-		p = p[1:]
+		if c.preface++; c.preface == len(http2.ClientPreface) {
+			c.speaks.Store(http2Frames)
+			return p[i+1:]
+		}
 	}
-	return p
+	return nil
 }
 
 // received sees a frame that the client has sent.

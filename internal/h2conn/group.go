@@ -24,7 +24,7 @@ func NewGroup(changed func()) *Group {
 // Streams is the number of open streams.
 func (g *Group) Streams() int { return int(g.streams.Load()) }
 
-// Conns is the number of connections that are open and speak HTTP/2, or have not said yet what they speak.
+// Conns is the number of connections that are open and speak HTTP/2.
 func (g *Group) Conns() int { return len(g.speaking()) }
 
 // Finish tells the client of each connection that nothing more will come, by closing the server's half of it,
@@ -43,7 +43,7 @@ func (g *Group) speaking() []*Conn {
 	defer g.mu.Unlock()
 	speaking := make([]*Conn, 0, len(g.conns))
 	for c := range g.conns {
-		if !c.foreign.Load() {
+		if c.speaks.Load() == http2Frames {
 			speaking = append(speaking, c)
 		}
 	}
