@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -155,14 +155,19 @@ func (es *EventSource) connect(c *OpenConfig, request *http.Request) error {
 // checkResponse makes an error of a response that is no event stream.
 func (es *EventSource) checkResponse(r *http.Response) error {
 	contentType := r.Header.Get("Content-Type")
-	mediaType, _, _ := mime.ParseMediaType(contentType) // parameters that are malformed don't matter
-	if r.StatusCode == http.StatusOK && mediaType == "text/event-stream" {
+	if r.StatusCode == http.StatusOK && essence(contentType) == "text/event-stream" {
 		return nil
 	}
 	defer func() { _ = r.Body.Close() }()
 	defer time.AfterFunc(refusedPatience, es.cancel).Stop()
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRefusedBytes)) // what there is of it
 	return &ResponseError{StatusCode: r.StatusCode, ContentType: contentType, Header: r.Header, Body: body}
+}
+
+// essence is the type and subtype of a content type, without its parameters, be they malformed (WHATWG MIME Sniffing, section 4.2).
+func essence(contentType string) string {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(mediaType))
 }
 
 // read moves events from the response to those who wait for them.

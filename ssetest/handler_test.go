@@ -164,7 +164,7 @@ func TestWrapGoesAroundAll(t *testing.T) {
 		}})
 		srv.Topic("/news")
 		srv.Handle("GET /mine", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "Text/Event-Stream; charset=utf-8")
+			w.Header().Set("Content-Type", "Text/Event-Stream; a=1; a=2")
 			_, _ = io.WriteString(w, "data: mine\n\n")
 		}))
 		authorized := &ssetest.OpenConfig{Header: http.Header{"authorization": {"Bearer secret"}}}

@@ -43,6 +43,7 @@ func TestPostBroadcasts(t *testing.T) {
 		"charset":        {"/post", "application/json; charset=utf-8", `"ü"`, `"ü"`},
 		"capitals":       {"/post", "Application/JSON;Charset=UTF-8", `1`, `1`},
 		"bad parameter":  {"/post", "application/json; charset", `1`, `1`},
+		"charset twice":  {"/post", "application/json; charset=a; charset=b", `1`, `1`},
 		"query is data":  {"/post?b=2&a=1%20x", "text/plain", "", `{"a":"1 x","b":"2"}`},
 		"last one wins":  {"/post?a=1&a=<2>", "text/plain; charset=utf-8", "ignored", `{"a":"<2>"}`},
 		"no query":       {"/post", "text/html", "", `{}`},
