@@ -128,10 +128,3 @@ func TestResumedLettersGoOnAtOnce(t *testing.T) {
 		assert.Equal(t, []clocked{{0, ""}, {0, texts[0]}, {5 * time.Second, texts[1]}, {10 * time.Second, texts[2]}}, second.flushed)
 	})
 }
-
-func TestSilenceIsOverAtItsLastInstant(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		es := &EventSource{waiting: []arrival{{Data("x"), time.Now().Add(time.Second)}}}
-		(&Stream{t: t, source: es}).ExpectSilence(time.Second)
-	})
-}

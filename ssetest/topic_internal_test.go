@@ -132,21 +132,6 @@ func TestStreamThatHasLeftHoldsNothingOfTheLog(t *testing.T) {
 	assert.EqualValues(t, 1, s.post.due(sub), "events that it was sent")
 }
 
-func TestNothingBeginsWhileTheServerCloses(t *testing.T) {
-	s, err := Start(nil)
-	require.NoError(t, err)
-	defer s.Close()
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	for _, path := range []string{"/sse", "/post"} {
-		_, err := Dial(t.Context(), s.URL+path, nil)
-		var refused *ResponseError
-		require.ErrorAs(t, err, &refused)
-		assert.Equal(t, 503, refused.StatusCode)
-	}
-}
-
 func TestPostToAClosedTopicIsNotAccepted(t *testing.T) {
 	s, err := newServer(nil, nil)
 	require.NoError(t, err)
@@ -156,10 +141,4 @@ func TestPostToAClosedTopicIsNotAccepted(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	s.handler().ServeHTTP(w, r)
 	assert.Equal(t, 503, w.Code)
-}
-
-func TestEventSourceReadsAheadToItsBounds(t *testing.T) {
-	assert.False(t, (&EventSource{size: maxWaitingBytes - 1, waiting: make([]arrival, maxWaitingEvents-1)}).full())
-	assert.True(t, (&EventSource{size: maxWaitingBytes}).full())
-	assert.True(t, (&EventSource{waiting: make([]arrival, maxWaitingEvents)}).full())
 }

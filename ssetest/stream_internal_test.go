@@ -1,0 +1,38 @@
+package ssetest
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSilenceIsOverAtItsLastInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		es := &EventSource{waiting: []arrival{{Data("x"), time.Now().Add(time.Second)}}}
+		(&Stream{t: t, source: es}).ExpectSilence(time.Second)
+	})
+}
+
+func TestEventSourceReadsAheadToItsBounds(t *testing.T) {
+	assert.False(t, (&EventSource{size: maxWaitingBytes - 1, waiting: make([]arrival, maxWaitingEvents-1)}).full())
+	assert.True(t, (&EventSource{size: maxWaitingBytes}).full())
+	assert.True(t, (&EventSource{waiting: make([]arrival, maxWaitingEvents)}).full())
+}
+
+func TestNothingBeginsWhileTheServerCloses(t *testing.T) {
+	s, err := Start(nil)
+	require.NoError(t, err)
+	defer s.Close()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	for _, path := range []string{"/sse", "/post"} {
+		_, err := Dial(t.Context(), s.URL+path, nil)
+		var refused *ResponseError
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, 503, refused.StatusCode)
+	}
+}
