@@ -15,7 +15,7 @@ type account struct {
 	token string
 
 	mu  sync.Mutex // guards due
-	due []func() int64
+	due func() int64
 }
 
 // openAccount gives out a token.
@@ -33,21 +33,21 @@ func (s *Server) closeAccount(a *account) {
 	s.mu.Unlock()
 }
 
-// attach adds a stream that the account's client has opened.
+// attach connects the account with a stream that its client has opened. Where the client's transport has asked twice,
+// the last answer is the one that is read.
 func (a *account) attach(due func() int64) {
 	a.mu.Lock()
-	a.due = append(a.due, due)
+	a.due = due
 	a.mu.Unlock()
 }
 
 // total is how many events the client gets. It reports false where that has no answer, as with the letters, which have no end.
 func (a *account) total() (int64, bool) {
 	a.mu.Lock()
-	streams := a.due
+	due := a.due
 	a.mu.Unlock()
-	var n int64
-	for _, due := range streams {
-		n += due()
+	if due == nil {
+		return 0, false
 	}
-	return n, len(streams) > 0
+	return due(), true
 }

@@ -27,7 +27,8 @@ const (
 //
 // It does not wait for clients that don't read: when a fifth of a second has passed without progress, or a second with it,
 // their connections are cut. A handler of yours that has still not returned a second later fails the test,
-// since it must watch its request's context. Calling Close again does nothing.
+// since it must watch its request's context. It must not be called by a handler, for which it would wait.
+// Calling Close again does nothing.
 func (s *Server) Close() {
 	if s.test != nil {
 		s.test.Helper()

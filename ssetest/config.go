@@ -64,6 +64,7 @@ type Config struct {
 	// Wrap goes around every endpoint, the built-in ones and those of [Server.Handle]: for authorization, logging, latency.
 	// The ResponseWriter that it passes on must be able to flush, by itself or by an Unwrap method
 	// as [http.ResponseController] asks for; else the streams answer 500 and the test fails.
+	// One that holds back what is written, to compress it, needs a Flush of its own, or nobody gets anything.
 	Wrap func(http.Handler) http.Handler
 
 	// Timeout is how long anything that waits for the server or for an event may wait before it fails the test,

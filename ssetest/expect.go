@@ -21,21 +21,63 @@ func (s *Stream) ExpectData(data ...string) {
 }
 
 // ExpectJSON takes as many events as there are arguments, and requires the data of each to be the same JSON value,
-// whatever its white space and the order of its members. An argument that is not JSON fails the test before anything is taken.
+// whatever its white space and the order of its members. Numbers are compared by value, long integers by every digit.
+// An argument that is not JSON fails the test before anything is taken.
 func (s *Stream) ExpectJSON(wanted ...string) {
 	s.t.Helper()
+	values := make([]any, len(wanted))
 	for i, w := range wanted {
-		if err := json.Unmarshal([]byte(w), new(any)); err != nil {
+		value, err := decodeJSON(w)
+		if err != nil {
 			s.t.Fatalf("ssetest: ExpectJSON: argument %d of %d is %#q, which is not JSON: %v", i+1, len(wanted), w, err)
 		}
+		values[i] = value
 	}
 	s.compare(len(wanted), "the JSON "+list("%#q", wanted), func(report assert.TestingT, i int, got Event) bool {
-		if err := json.Unmarshal([]byte(got.Data), new(any)); err != nil {
+		value, err := decodeJSON(got.Data)
+		if err != nil {
 			report.Errorf("its data is not JSON: %s", err.Error())
 			return false
 		}
-		return assert.JSONEq(report, wanted[i], got.Data)
+		return assert.Equal(report, values[i], value)
 	})
+}
+
+// decodeJSON returns one JSON value, in a form that compares as JSON does.
+func decodeJSON(text string) (any, error) {
+	if err := json.Unmarshal([]byte(text), new(json.RawMessage)); err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return comparableJSON(value), nil
+}
+
+// comparableJSON makes float64s of the numbers, so that 1 is 1.0 and 1e0, but for those that a float64 can't hold:
+// an ID of twenty digits is compared as it is written.
+func comparableJSON(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		const exact = 15 // digits
+		f, err := v.Float64()
+		if err != nil || len(v) > exact && !strings.ContainsAny(v.String(), ".eE") {
+			return v
+		}
+		return f
+	case []any:
+		for i := range v {
+			v[i] = comparableJSON(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = comparableJSON(v[name])
+		}
+	}
+	return value
 }
 
 // ExpectEvents takes as many events as there are arguments, and requires them to be these, in order.

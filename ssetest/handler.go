@@ -15,10 +15,13 @@ import (
 const closedText = "ssetest: the server is closed"
 
 // handler is what every request goes through: accounting, then Config.Wrap, then the endpoint.
+// It is nil where Config.Wrap has returned that.
 func (s *Server) handler() http.Handler {
 	var h http.Handler = http.HandlerFunc(s.route)
 	if s.cfg.Wrap != nil {
-		h = s.cfg.Wrap(h)
+		if h = s.cfg.Wrap(h); h == nil {
+			return nil
+		}
 	}
 	return s.account(h)
 }
@@ -44,6 +47,9 @@ func (s *Server) account(next http.Handler) http.Handler {
 			}
 		}()
 		next.ServeHTTP(w, r.WithContext(withStream(r.Context(), st)))
+		if st.aborted.Load() {
+			panic(http.ErrAbortHandler) // again, should Config.Wrap have recovered it
+		}
 		returned = true
 	})
 }
@@ -106,8 +112,12 @@ func isRedirect(h http.Handler) bool {
 func (s *Server) allowed(r *http.Request) []string {
 	var methods []string
 	for _, mux := range []*http.ServeMux{s.custom, s.builtin} {
+		refusal, pattern := mux.Handler(r)
+		if pattern != "" {
+			continue // registered just now; an endpoint is not run to see what it says
+		}
 		answer := httptest.NewRecorder()
-		mux.ServeHTTP(answer, r)
+		refusal.ServeHTTP(answer, r)
 		if allow := answer.Header().Get("Allow"); allow != "" {
 			methods = append(methods, strings.Split(allow, ", ")...)
 		}

@@ -52,16 +52,19 @@ func (s *Server) letterID(k int) string { return s.seed.uuid("letter id", uint64
 // The first letter of a stream is "a"; one that has resumed with Last-Event-ID goes on from there.
 // Streams that end meanwhile are not waited for. One that has not taken its n letters within Config.Timeout fails the server's test.
 //
-// It panics where n is negative, and where Config.LetterInterval is not, since letters then come by themselves.
+// It panics where n is negative (or over a billion), and where Config.LetterInterval is not, since letters then come by themselves.
 func (s *Server) Tick(n int) {
 	if s.cfg.LetterInterval >= 0 {
 		panic("ssetest: Tick is for letters by hand: set Config.LetterInterval to a negative number")
 	}
-	if n < 0 {
-		panic(fmt.Sprintf("ssetest: Tick(%d): the number of letters must not be negative", n))
+	if n < 0 || n > maxTick {
+		panic(fmt.Sprintf("ssetest: Tick(%d): the number of letters must be 0 to %d", n, maxTick))
 	}
 	s.letters.tick(n)
 }
+
+// maxTick is more than anybody waits for.
+const maxTick = 1 << 30
 
 func (l *letters) tick(n int) {
 	l.mu.Lock()

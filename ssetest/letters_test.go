@@ -130,7 +130,7 @@ func TestRetryIsAnnounced(t *testing.T) {
 func TestLettersRefuse(t *testing.T) {
 	byHand := ssetest.NewServer(t, &ssetest.Config{LetterInterval: -1})
 	byTime := ssetest.NewServer(t, nil)
-	assert.PanicsWithValue(t, "ssetest: Tick(-1): the number of letters must not be negative", func() { byHand.Tick(-1) })
+	assert.PanicsWithValue(t, "ssetest: Tick(-1): the number of letters must be 0 to 1073741824", func() { byHand.Tick(-1) })
 	assert.PanicsWithValue(t, "ssetest: Letter(-1): letters are counted from 0", func() { byHand.Letter(-1) })
 	assert.PanicsWithValue(t, "ssetest: Tick is for letters by hand: set Config.LetterInterval to a negative number",
 		func() { byTime.Tick(1) })

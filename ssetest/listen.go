@@ -3,6 +3,7 @@ package ssetest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -16,6 +17,9 @@ import (
 // listen starts the httptest server.
 func (s *Server) listen() error {
 	handler := s.handler()
+	if handler == nil {
+		return errors.New("Config.Wrap has returned nil")
+	}
 	s.wire = h2conn.NewGroup(s.raise)
 	var err error
 	if s.front, err = unstarted(handler); err != nil {

@@ -10,12 +10,16 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
-// maxDrainBytes bounds how much of a body that is refused is read all the same, so that its connection can be used again.
+// maxDrainBytes and drainPatience bound how much of a body that is refused is read all the same, so that its connection can be used again.
 // net/http would close it, and linger there for a while.
-const maxDrainBytes = 64 << 20
+const (
+	maxDrainBytes = 64 << 20
+	drainPatience = 100 * time.Millisecond
+)
 
 // receive is POST on the topic's path.
 func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +28,7 @@ func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &refused):
 		t.srv.note("%s: answered %d: %s", requestLine(r), refused.status, refused.why)
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrainBytes)
+		drain(w, r)
 		http.Error(w, "ssetest: "+refused.why, refused.status)
 	case err != nil:
 		panic(http.ErrAbortHandler) // the client has stopped sending, and reads no answer
@@ -36,6 +40,16 @@ func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusSeeOther)
 		_, _ = io.WriteString(w, "broadcasted")
+	}
+}
+
+// drain reads what is left of a body, for a while. Where that does not come to its end, the deadline stays:
+// net/http would wait for the rest as well.
+func drain(w http.ResponseWriter, r *http.Request) {
+	response := http.NewResponseController(w)
+	_ = response.SetReadDeadline(time.Now().Add(drainPatience)) // where it can't be set, net/http has its own bounds
+	if _, err := io.CopyN(io.Discard, r.Body, maxDrainBytes); errors.Is(err, io.EOF) {
+		_ = response.SetReadDeadline(time.Time{})
 	}
 }
 

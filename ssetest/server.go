@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,6 +55,8 @@ type Server struct {
 	trouble  []string               // what fails the test
 	notes    []string               // what may explain why it failed
 	dropped  int                    // notes that were too many
+
+	moreTrouble int // than is kept
 }
 
 // NewServer starts a server that is closed by t.Cleanup. Nil for cfg is the default [Config].
@@ -121,17 +125,23 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 // running has the servers of this process, by URL: [Open] and [Dial] know their own.
 var running sync.Map
 
-// serverOf returns the running server that a URL belongs to, or nil.
-func serverOf(url string) *Server {
-	var found *Server
-	running.Range(func(base, s any) bool {
-		rest, ok := strings.CutPrefix(url, base.(string))
-		if ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
-			found = s.(*Server)
+// serverOf returns the running server that a URL belongs to, or nil. The host may be localhost as well.
+func serverOf(address string) *Server {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	if s, ok := running.Load(u.Scheme + "://" + u.Host); ok {
+		return s.(*Server)
+	}
+	if u.Hostname() == "localhost" {
+		for _, loopback := range []string{"127.0.0.1", "::1"} {
+			if s, ok := running.Load(u.Scheme + "://" + net.JoinHostPort(loopback, u.Port())); ok {
+				return s.(*Server)
+			}
 		}
-		return found == nil
-	})
-	return found
+	}
+	return nil
 }
 
 // Client returns a client that trusts the server's certificate and speaks its protocol. It is closed with the server.
@@ -154,7 +164,7 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 // Topic returns the topic with a path of its own: POST publishes there and GET streams, as with /post,
 // which is the topic that the server begins with. The same path gives the same topic.
 // It panics where the path has no leading slash, where it has a wildcard, a query or a blank, where it is that of the letters,
-// and where [Server.Handle] has been given it.
+// and where [Server.Handle] has been given it, with whatever method.
 func (s *Server) Topic(path string) *Topic {
 	if path == s.post.path {
 		return s.post
@@ -166,20 +176,20 @@ func (s *Server) Topic(path string) *Topic {
 	if !known {
 		t = s.newTopic(path)
 		t.closed = s.closing
-		s.checkConflicts(t)
+		s.checkFree(path)
 		t.register(s.custom)
 		s.topics[path] = t
 	}
 	return t
 }
 
-// checkConflicts panics where a topic's patterns conflict with those that there are, before any of them is registered.
-func (s *Server) checkConflicts(t *Topic) {
-	trial := http.NewServeMux()
+// checkFree panics where Handle has been given a path, with whatever method.
+func (s *Server) checkFree(path string) {
 	for _, pattern := range s.patterns {
-		trial.Handle(pattern, http.NotFoundHandler())
+		if i := strings.IndexByte(pattern, '/'); pattern[i:] == path {
+			panic(fmt.Sprintf("ssetest: Topic(%q): Handle has been given %q already", path, pattern))
+		}
 	}
-	t.register(trial)
 }
 
 // Publish sends events to every open stream of GET /post, each exactly as given: no ID and no retry but its own.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ type serverStream struct {
 	w      http.ResponseWriter
 	flush  func() error
 	events atomic.Int64 // written and flushed
+
+	aborted atomic.Bool // the client must see that the stream is broken
 }
 
 type streamKey struct{}
@@ -61,18 +64,25 @@ func (s *Server) end(st *serverStream) {
 
 // requestLine is a request in one short line.
 func requestLine(r *http.Request) string {
-	target := r.URL.RequestURI()
-	if len(target) > maxTarget {
-		target = target[:maxTarget] + "…"
-	}
-	line := r.Method + " " + target + " " + r.Proto
+	line := shown(r.Method) + " " + shown(r.URL.RequestURI()) + " " + r.Proto
 	if id := lastEventID(r); id != "" {
 		line += fmt.Sprintf(" Last-Event-ID: %.40q", id)
 	}
 	return line
 }
 
-const maxTarget = 80
+// shown is what a client has sent, short, and quoted where it could be taken for something else.
+func shown(text string) string {
+	const most = 80
+	rest := ""
+	if len(text) > most {
+		text, rest = text[:most], "…"
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		text = strconv.QuoteToASCII(text)
+	}
+	return text + rest
+}
 
 // lastEventID is where a client wants to resume.
 func lastEventID(r *http.Request) string { return r.Header.Get("Last-Event-ID") }

@@ -77,7 +77,10 @@ func (s *Stream) Next() Event {
 // Take returns the next n events.
 func (s *Stream) Take(n int) []Event {
 	s.t.Helper()
-	return s.take(n, fmt.Sprintf("%d events", n))
+	if n < 0 {
+		s.t.Fatalf("ssetest: Take(%d): the number of events must not be negative", n)
+	}
+	return s.take(n, count(n, "event"))
 }
 
 // take returns the next n events, each of which may take as long as the timeout.

@@ -3,6 +3,7 @@ package ssetest
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -49,8 +50,9 @@ func (s *Server) newTopic(path string) *Topic {
 
 // checkTopicPath panics where a path could not be that of a topic.
 func checkTopicPath(path string) {
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{}?# \t") {
-		panic(fmt.Sprintf("ssetest: Topic(%q): the path must begin with a slash, and have no wildcard, no query and no blank", path))
+	u, err := url.ParseRequestURI(path)
+	if err != nil || u.Path != path || !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{}# ") {
+		panic(fmt.Sprintf("ssetest: Topic(%q): that is not a plain path: it begins with a slash, and has no wildcard, no query, no blank and no escape", path))
 	}
 	if path == lettersPath {
 		panic(fmt.Sprintf("ssetest: Topic(%q): that is where the letters are", path))
@@ -104,6 +106,9 @@ func (t *Topic) broadcast(payload string) (n int, ok bool) {
 // AwaitSubscribers is [Server.AwaitSubscribers] for this topic.
 func (t *Topic) AwaitSubscribers(tb testing.TB, n int) {
 	tb.Helper()
+	if n < 0 {
+		tb.Fatalf("ssetest: AwaitSubscribers(%d): there can't be fewer than none", n)
+	}
 	there, closed := 0, false
 	reached := func() bool {
 		there, closed = len(t.streams), t.closed
@@ -136,7 +141,8 @@ func (t *Topic) serve(w http.ResponseWriter, r *http.Request) {
 		next := t.take(sub, batch[:0])
 		switch {
 		case next.expired:
-			panic(http.ErrAbortHandler) // what comes next is not there any more, and the client must see that
+			st.aborted.Store(true) // what comes next is not there any more
+			panic(http.ErrAbortHandler)
 		case next.events > 0:
 			if !st.write(next.wire, next.events) {
 				return

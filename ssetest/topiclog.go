@@ -3,6 +3,7 @@ package ssetest
 import (
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 )
 
 // This file is the log behind a topic: what is kept, and who has got how far.
@@ -30,8 +31,14 @@ type record struct {
 	next   *record
 }
 
-// headerID is an event's ID as Last-Event-ID has it: a header can carry no blanks at its ends (RFC 9110, section 5.5).
-func headerID(id string) string { return strings.Trim(id, " \t") }
+// headerID is an event's ID as Last-Event-ID has it. What is not UTF-8 is U+FFFD to the client that received it,
+// and a header can carry no blanks at its ends (RFC 9110, section 5.5).
+func headerID(id string) string {
+	if !utf8.ValidString(id) {
+		id = replaceIllFormed([]byte(id))
+	}
+	return strings.Trim(id, " \t")
+}
 
 // A subscription is one stream's place in the log.
 type subscription struct {

@@ -62,6 +62,8 @@ func (s *Server) fail(format string, args ...any) {
 	defer s.mu.Unlock()
 	if len(s.trouble) < maxTrouble {
 		s.trouble = append(s.trouble, trouble)
+	} else {
+		s.moreTrouble++
 	}
 }
 
@@ -72,11 +74,14 @@ func (s *Server) report() {
 	}
 	s.test.Helper()
 	s.mu.Lock()
-	trouble := s.trouble
-	s.trouble = nil
+	trouble, more := s.trouble, s.moreTrouble
+	s.trouble, s.moreTrouble = nil, 0
 	s.mu.Unlock()
 	for _, what := range trouble {
 		s.test.Error(what)
+	}
+	if more > 0 {
+		s.test.Errorf("ssetest: … and %d more of the like", more)
 	}
 }
 
@@ -88,9 +93,8 @@ func (s *Server) note(format string, args ...any) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.notes) < maxNotes {
-		s.notes = append(s.notes, note)
-	} else {
+	if s.notes = append(s.notes, note); len(s.notes) > maxNotes {
+		s.notes = s.notes[1:] // the newest explain most
 		s.dropped++
 	}
 }
