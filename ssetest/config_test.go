@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func TestConfigIsChecked(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
 	for wanted, cfg := range map[string]*ssetest.Config{
+		"ssetest: starting the server: Config.Wrap has returned nil":                                                        {Wrap: func(http.Handler) http.Handler { return nil }},
 		"ssetest: Config.Protocol is Protocol(9); it must be HTTP2, HTTPS1, HTTP1 or H2C":                                   {Protocol: 9},
 		"ssetest: Config.Protocol is Protocol(-1); it must be HTTP2, HTTPS1, HTTP1 or H2C":                                  {Protocol: -1},
 		"ssetest: Config.Retry is 1.5ms; it must be whole milliseconds, which is what a retry field can say":                {Retry: 1500 * time.Microsecond},

@@ -136,6 +136,18 @@ func TestRefusedBodyLeavesItsConnectionUsable(t *testing.T) {
 	})
 }
 
+func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.H2C} { // HTTP/1.1 clients send all of it first
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		content, send := io.Pipe()
+		response, err := srv.Client().Post(srv.URL+"/post", "image/png", content)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusUnsupportedMediaType, response.StatusCode)
+		require.NoError(t, response.Body.Close())
+		require.NoError(t, send.Close())
+	}
+}
+
 func TestBodyLimits(t *testing.T) {
 	content := func(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }
 	byDefault := ssetest.NewServer(t, nil)

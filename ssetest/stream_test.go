@@ -2,6 +2,7 @@ package ssetest_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -209,6 +210,53 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+func TestExpectJSONComparesValues(t *testing.T) {
+	for _, c := range []struct {
+		wanted, got string
+		same        bool
+	}{
+		{`{"a": 1, "b": [true, null]}`, `{"b":[true,null],"a":1.0e0}`, true},
+		{`1e400`, `1e400`, true},
+		{`"\u00fc"`, `"ü"`, true},
+		{`12345678901234567890`, `12345678901234567890`, true},
+		{`{"id":9007199254740993}`, `{"id":9007199254740992}`, false},
+		{`[1, 2]`, `[2, 1]`, false},
+		{`1`, `"1"`, false},
+		{`{}`, `{"a":null}`, false},
+	} {
+		failed := attempt(t, func(t testing.TB) {
+			var p puppet
+			s := p.open(t)
+			go func() { _, _ = io.WriteString(p, "data: "+c.got+"\n\n") }()
+			s.ExpectJSON(c.wanted)
+		})
+		assert.Equal(t, !c.same, failed.Failed(), "%s and %s: %s", c.wanted, c.got, failed.text())
+	}
+}
+
+func TestBadNumbersFailAtOnce(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	failed := attempt(t, func(t testing.TB) { srv.Open(t, "/post", nil).Take(-1) })
+	assert.Equal(t, "ssetest: Take(-1): the number of events must not be negative", failed.text())
+	failed = attempt(t, func(t testing.TB) { srv.AwaitSubscribers(t, -1) })
+	assert.Equal(t, "ssetest: AwaitSubscribers(-1): there can't be fewer than none", failed.text())
+}
+
+func TestNewestNotesAreKept(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: time.Second})
+		for i := range 120 {
+			_, _ = ssetest.Dial(t.Context(), fmt.Sprintf("%s/nope%d?\u202e=%%0A", srv.URL, i), nil)
+		}
+		srv.Open(t, "/post", &ssetest.OpenConfig{LastEventID: "unknown"})
+		srv.AwaitSubscribers(t, 2)
+	})
+	assert.Contains(t, failed.text(), ": 121\n")
+	assert.NotContains(t, failed.text(), "/nope110?")
+	assert.Contains(t, failed.text(), "  GET \"/nope111?\\u202e=%0A\" HTTP/2.0: answered 404, since there is no such path\n")
+	assert.Contains(t, failed.text(), "topic /post has no event with that ID")
+}
+
 func TestExpectJSONWantsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := attempt(t, func(t testing.TB) {
@@ -312,6 +360,27 @@ func (s *swallowing) Unwrap() http.ResponseWriter          { return s.ResponseWr
 func (s *swallowing) Write(p []byte) (int, error)          { return len(p), nil }
 func (s *swallowing) WriteString(text string) (int, error) { return len(text), nil }
 
+// twice is a transport that asks again, and gives the second answer.
+type twice struct{ http.RoundTripper }
+
+func (tr twice) RoundTrip(r *http.Request) (*http.Response, error) {
+	first, err := tr.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	_ = first.Body.Close()
+	return tr.RoundTripper.RoundTrip(r)
+}
+
+func TestRestIsThatOfTheAnswerThatIsRead(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Publish(ssetest.Event{ID: "1"}, ssetest.Data("missed"))
+		client := &http.Client{Transport: twice{srv.Client().Transport}}
+		srv.Open(t, "/post", &ssetest.OpenConfig{Client: client, LastEventID: "1"}).ExpectData("missed")
+	})
+}
+
 func TestLettersMayBeLeft(t *testing.T) {
 	srv := ssetest.NewServer(t, &ssetest.Config{LetterInterval: -1})
 	srv.Open(t, "/sse", nil)
@@ -399,5 +468,11 @@ func TestOpenIsEveryURLOfTheServer(t *testing.T) {
 		srv.Publish(ssetest.Data("y"))
 	})
 	s.ExpectData("y")
+	assert.Contains(t, failed.text(), "the server sent 1 event that nobody took")
+	failed = attempt(t, func(t testing.TB) {
+		ssetest.Open(t, strings.Replace(srv.URL, "https://127.0.0.1", "HTTPS://localhost", 1)+"/post#fragment", nil)
+		srv.Publish(ssetest.Data("z"))
+	})
+	s.ExpectData("z")
 	assert.Contains(t, failed.text(), "the server sent 1 event that nobody took")
 }

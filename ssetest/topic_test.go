@@ -167,6 +167,15 @@ func TestTopicResumesBehindIDsWithBlanks(t *testing.T) {
 	})
 }
 
+func TestTopicResumesBehindIDsThatAreNotUTF8(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	first := srv.Open(t, "/post", nil)
+	srv.Publish(ssetest.Event{ID: "\xe2\x82x"}, ssetest.Data("missed"))
+	id := first.Take(2)[0].ID
+	require.Equal(t, "\uFFFDx", id)
+	srv.Open(t, "/post", &ssetest.OpenConfig{LastEventID: id}).ExpectData("missed")
+}
+
 func TestTopicWithoutHistory(t *testing.T) {
 	srv := ssetest.NewServer(t, &ssetest.Config{History: -1})
 	srv.Publish(ssetest.Event{ID: "1"}, ssetest.Event{ID: "2"})
@@ -204,13 +213,15 @@ func TestTopicsAreSeparate(t *testing.T) {
 
 func TestTopicRefusesBadPaths(t *testing.T) {
 	srv := ssetest.NewServer(t, nil)
-	for _, path := range []string{"", "news", "/{room}", "/a b", "GET /news", "/a?b", "/a#b", "/sse"} {
+	for _, path := range []string{"", "news", "/{room}", "/a b", "GET /news", "/a?b", "/a#b", "/sse", "/a\n", "/%zz", "/a%20b"} {
 		assert.Panics(t, func() { srv.Topic(path) }, "%q", path)
 	}
 	srv.Handle("GET /taken", http.NotFoundHandler())
 	srv.Handle("POST /half", http.NotFoundHandler())
 	assert.Panics(t, func() { srv.Topic("/taken") })
 	assert.Panics(t, func() { srv.Topic("/half") })
+	srv.Handle("/any", http.NotFoundHandler())
+	assert.PanicsWithValue(t, `ssetest: Topic("/any"): Handle has been given "/any" already`, func() { srv.Topic("/any") })
 	assert.Equal(t, http.StatusMethodNotAllowed, get(t, srv, "/half").StatusCode, "no half of a topic is left")
 	assert.Zero(t, srv.Topic("/dir/").Publish(ssetest.Data("x")))
 	assert.Equal(t, 404, get(t, srv, "/dir/below").StatusCode, "a path that ends with a slash is no subtree")
