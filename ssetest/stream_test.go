@@ -360,7 +360,7 @@ func (s *swallowing) Unwrap() http.ResponseWriter          { return s.ResponseWr
 func (s *swallowing) Write(p []byte) (int, error)          { return len(p), nil }
 func (s *swallowing) WriteString(text string) (int, error) { return len(text), nil }
 
-// twice is a transport that asks again, and gives the second answer.
+// twice is a transport that asks again, from further on, and gives the second answer.
 type twice struct{ http.RoundTripper }
 
 func (tr twice) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -369,13 +369,15 @@ func (tr twice) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	_ = first.Body.Close()
-	return tr.RoundTripper.RoundTrip(r)
+	again := r.Clone(r.Context())
+	again.Header.Set("Last-Event-ID", "2")
+	return tr.RoundTripper.RoundTrip(again)
 }
 
 func TestRestIsThatOfTheAnswerThatIsRead(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
-		srv.Publish(ssetest.Event{ID: "1"}, ssetest.Data("missed"))
+		srv.Publish(ssetest.Event{ID: "1"}, ssetest.Event{ID: "2"}, ssetest.Data("missed"))
 		client := &http.Client{Transport: twice{srv.Client().Transport}}
 		srv.Open(t, "/post", &ssetest.OpenConfig{Client: client, LastEventID: "1"}).ExpectData("missed")
 	})
