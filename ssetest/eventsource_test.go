@@ -115,7 +115,7 @@ func TestEventSourceEnds(t *testing.T) {
 			for range 2 {
 				_, err = es.Next(t.Context())
 				require.ErrorIs(t, err, end)
-				assert.Equal(t, errors.Is(end, io.EOF), err == io.EOF, "a clean end is io.EOF itself") //nolint:errorlint // that is the point
+				assert.Equal(t, errors.Is(end, io.EOF), err == io.EOF, "a clean end is io.EOF itself")
 			}
 			es.Close()
 		}

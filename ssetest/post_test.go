@@ -168,7 +168,7 @@ func TestPostThatIsCutOff(t *testing.T) {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 		stream := srv.Open(t, "/post", nil)
 		broken := io.MultiReader(body(`"begun`), &failing{})
-		_, err := srv.Client().Post(srv.URL+"/post", "application/json", broken) //nolint:bodyclose // there is none
+		_, err := srv.Client().Post(srv.URL+"/post", "application/json", broken)
 		require.ErrorIs(t, err, errBroken)
 		srv.Publish(ssetest.Data("next"))
 		stream.ExpectData("next")
