@@ -15,7 +15,7 @@ type account struct {
 	token string
 
 	mu  sync.Mutex // guards due
-	due func() int64
+	due func() (n int64, ok bool)
 }
 
 // openAccount gives out a token.
@@ -35,13 +35,14 @@ func (s *Server) closeAccount(a *account) {
 
 // attach connects the account with a stream that its client has opened. Where the client's transport has asked twice,
 // the last answer is the one that is read.
-func (a *account) attach(due func() int64) {
+func (a *account) attach(due func() (n int64, ok bool)) {
 	a.mu.Lock()
 	a.due = due
 	a.mu.Unlock()
 }
 
-// total is how many events the client gets. It reports false where that has no answer, as with the letters, which have no end.
+// total is how many events the client gets. It reports false where that has no answer, as with the letters, which have no end,
+// or with a stream that a fault has changed.
 func (a *account) total() (int64, bool) {
 	a.mu.Lock()
 	due := a.due
@@ -49,5 +50,5 @@ func (a *account) total() (int64, bool) {
 	if due == nil {
 		return 0, false
 	}
-	return due(), true
+	return due()
 }

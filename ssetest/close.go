@@ -40,6 +40,7 @@ func (s *Server) Close() {
 func (s *Server) close() {
 	running.Delete(s.URL)
 	s.refuse()
+	s.listener.sockets.resetStalled()
 	s.cancel() // from here on, the handlers end their streams
 
 	looks := allLooks
@@ -59,7 +60,7 @@ func (s *Server) finish(looks *int) {
 
 // cutDeaf cuts all connections, and names the handlers that return even then not.
 func (s *Server) cutDeaf() {
-	s.sockets.cut()
+	s.listener.sockets.cut()
 	looks := deafLooks
 	if !s.patiently(deafLooks, &looks, func() bool { return len(s.streams) == 0 }) {
 		s.failUnfinished()
@@ -74,10 +75,14 @@ func (s *Server) refuse() {
 	for _, t := range s.topics {
 		topics = append(topics, t)
 	}
+	feeds := s.feeds
 	s.mu.Unlock()
-	_ = s.sockets.Close()
+	_ = s.listener.Close()
 	for _, t := range append(topics, s.post) {
 		t.close()
+	}
+	for _, f := range feeds {
+		f.close()
 	}
 }
 
@@ -108,9 +113,9 @@ func (s *Server) pending() [4]int64 {
 func (s *Server) failUnfinished() {
 	s.mu.Lock()
 	var left []string
-	for st := range s.streams {
+	for x := range s.streams {
 		left = append(left, fmt.Sprintf("the handler of %v has not returned %v after its request's context was cancelled "+
-			"and its connection closed; it must watch the context", st, time.Second))
+			"and its connection closed; it must watch the context", x, time.Second))
 	}
 	s.mu.Unlock()
 	slices.Sort(left)
@@ -130,7 +135,7 @@ func (s *Server) stop(looks *int) {
 	})
 	done := func() bool { return *stopped }
 	if !s.patiently(idleLooks, looks, done) {
-		s.sockets.cut()
+		s.listener.sockets.cut()
 		left := deafLooks
 		s.patiently(idleLooks, &left, done)
 	}

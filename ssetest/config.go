@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"math"
 	"net/http"
 	"time"
 )
@@ -58,6 +59,15 @@ type Config struct {
 	// Protocol is HTTP2 by default.
 	Protocol Protocol
 
+	// MaxConcurrentStreams is how many streams a client may have open on one HTTP/2 connection (RFC 9113, section 5.1.2),
+	// 250 by default. With one more, the client waits, or opens another connection: that is for the client to decide.
+	// Negative: as many as the protocol has numbers for.
+	MaxConcurrentStreams int
+
+	// Compress has event streams compressed with gzip for clients that accept it, as Go's transport does unless told otherwise.
+	// Whatever is flushed, is flushed through the compression. A response that has a Content-Encoding already is left as it is.
+	Compress bool
+
 	// Addr is the "host:port" to listen on. By default it is a free port of the loopback interface, 127.0.0.1:0.
 	Addr string
 
@@ -83,6 +93,8 @@ const (
 	defaultHistory        = 1024
 	defaultMaxBodyBytes   = 8_000_000
 	defaultTimeout        = 30 * time.Second
+
+	defaultMaxConcurrentStreams = 250 // net/http's
 )
 
 // withDefaults returns a copy in which no number is 0 that means something else, or says which field is wrong.
@@ -96,6 +108,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	full.History = max(orDefault(full.History, defaultHistory), 0)
 	full.MaxBodyBytes = orDefault(full.MaxBodyBytes, defaultMaxBodyBytes)
 	full.Timeout = orDefault(full.Timeout, defaultTimeout)
+	if full.MaxConcurrentStreams = orDefault(full.MaxConcurrentStreams, defaultMaxConcurrentStreams); full.MaxConcurrentStreams < 0 {
+		full.MaxConcurrentStreams = math.MaxInt32
+	}
 	if full.ErrorLog == nil {
 		full.ErrorLog = log.Default()
 	}

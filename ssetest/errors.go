@@ -3,11 +3,49 @@ package ssetest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
+	"syscall"
+
+	"golang.org/x/net/http2"
 )
 
-// ErrClosed is how a stream ended that was closed on this side, by [EventSource.Close].
-var ErrClosed = errors.New("ssetest: stream closed")
+// How a stream can end other than by its clean end, which is [io.EOF]. The errors of [EventSource.Next] and [Dial] wrap one of these, where it is one
+// of these, and are the same over every protocol; the transport's own error is wrapped as well.
+var (
+	// ErrClosed is the end of a stream that was closed on this side, by [EventSource.Close].
+	ErrClosed = errors.New("ssetest: stream closed")
+
+	// ErrStreamAborted is the end of a stream that its server has broken off. Over HTTP/1.1, that is a connection closed within the body.
+	// Over HTTP/2 it is a RST_STREAM, whose code [errors.As] finds as an [http2.StreamError], or a connection closed without one.
+	ErrStreamAborted = errors.New("ssetest: stream aborted")
+
+	// ErrConnectionReset is the end of a stream whose connection was broken off by a TCP RST.
+	ErrConnectionReset = errors.New("ssetest: connection reset")
+
+	// ErrGoneAway is the end of a stream that a server did not answer or finish after its GOAWAY.
+	ErrGoneAway = errors.New("ssetest: server gone away")
+)
+
+// broken wraps the error that broke a stream with the one that says in what way; where that is none of ours, it is returned as it is.
+func broken(err error) error {
+	kind := error(nil)
+	switch {
+	case errors.Is(err, syscall.ECONNRESET):
+		kind = ErrConnectionReset
+	case strings.Contains(err.Error(), "GOAWAY"): // net/http has no error that could be asked for
+		kind = ErrGoneAway
+	case errors.As(err, new(http2.StreamError)), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		kind = ErrStreamAborted
+	default:
+		return err
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause // who read it has nothing to add
+	}
+	return fmt.Errorf("%w: %w", kind, err)
+}
 
 // A ResponseError is the error of a response that is not an event stream: one whose status is not 200,
 // or whose content type is not text/event-stream (WHATWG HTML, section 9.2.3, Processing model).

@@ -146,7 +146,7 @@ func (es *EventSource) connect(c *OpenConfig, request *http.Request) error {
 		return fmt.Errorf("%w within %v", errNoResponse, c.Timeout)
 	}
 	if err != nil {
-		return err
+		return broken(err)
 	}
 	es.response = response
 	return es.checkResponse(response)
@@ -226,7 +226,7 @@ func (es *EventSource) end(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("ssetest: %s: %w", es.name, context.Cause(ctx))
 	case !errors.Is(err, io.EOF):
-		err = fmt.Errorf("%s: %w", es.name, err)
+		err = fmt.Errorf("%s: %w", es.name, broken(err))
 	}
 	es.err = err
 	es.changed.raise()
@@ -234,7 +234,7 @@ func (es *EventSource) end(ctx context.Context, err error) {
 
 // Next returns the next event, and waits for it where it has not arrived.
 // When all events are taken and the stream has ended, the error is [io.EOF] after a clean end, [ErrClosed] after Close,
-// and else what broke it. When ctx is done first, the error is the context's, and no event is lost.
+// and else what broke it: [ErrStreamAborted], [ErrConnectionReset], [ErrGoneAway], or an error of the transport's that is none of these. When ctx is done first, the error is the context's, and no event is lost.
 func (es *EventSource) Next(ctx context.Context) (Event, error) {
 	for {
 		es.mu.Lock()

@@ -161,6 +161,22 @@ func (s *Stream) ExpectEnd() {
 	}
 }
 
+// ExpectError waits for the end of the stream, and requires that no event comes before it, and that what ended it is target,
+// as [errors.Is] finds: [ErrStreamAborted], [ErrConnectionReset], [ErrGoneAway].
+func (s *Stream) ExpectError(target error) {
+	s.t.Helper()
+	wanted := fmt.Sprintf("the end of the stream with the error %q", target)
+	s.mustBeOpen(wanted)
+	a, err := s.arrival()
+	switch {
+	case err == nil:
+		s.remember(a.event)
+		s.fail(wanted, fmt.Sprintf("there was %v", a.event), 0)
+	case !errors.Is(err, target):
+		s.fail(wanted, s.why(err), 0)
+	}
+}
+
 // list shows a few of what was wanted, each with a verb.
 func list[T any](verb string, wanted []T) string {
 	const most = 5

@@ -1,7 +1,6 @@
 package ssetest
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 )
 
 const closedText = "ssetest: the server is closed"
@@ -31,23 +31,30 @@ func (s *Server) account(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := r.Header.Get(tokenHeader)
 		r.Header.Del(tokenHeader) // nobody shall see what is between Open and us
-		if state, ok := r.Context().Value(tlsStateKey{}).(*tls.ConnectionState); ok {
-			r.TLS = state
-		}
-		st, ok := s.begin(r, token)
+		x := &exchange{srv: s, since: time.Now()}
+		ordinal, ok := x.identify(r)
 		if !ok {
+			panic(http.ErrAbortHandler)
+		}
+		if x.stream != 0 {
+			r.TLS = x.conn.tls
+			w = countingWriter{w, x}
+		}
+		x.request = requestLine(r)
+		x.record = newRequestRecord(r, x, ordinal)
+		if !s.begin(x, token) {
 			http.Error(w, closedText, http.StatusServiceUnavailable)
 			return
 		}
-		defer s.end(st)
+		defer s.end(x)
 		returned := false
 		defer func() {
 			if !returned {
-				s.recordPanic(st, recover())
+				s.recordPanic(x, recover())
 			}
 		}()
-		next.ServeHTTP(w, r.WithContext(withStream(r.Context(), st)))
-		if st.aborted.Load() {
+		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), x)))
+		if x.aborted.Load() {
 			panic(http.ErrAbortHandler) // again, should Config.Wrap have recovered it
 		}
 		returned = true
@@ -55,15 +62,15 @@ func (s *Server) account(next http.Handler) http.Handler {
 }
 
 // recordPanic records how a handler ended without returning, and lets the client see that its stream is broken.
-func (s *Server) recordPanic(st *serverStream, value any) {
+func (s *Server) recordPanic(x *exchange, value any) {
 	switch err, _ := value.(error); {
 	case value == nil:
 		// Goexit can't be stopped from here. net/http breaks the stream.
-		s.fail("the handler of %s was ended by runtime.Goexit; has it called FailNow, Fatal or require?", st)
+		s.fail("the handler of %s was ended by runtime.Goexit; has it called FailNow, Fatal or require?", x)
 		return
 	case errors.Is(err, http.ErrAbortHandler):
 	default:
-		s.fail("panic in the handler of %s: %v\n\n%s", st, value, panicStack())
+		s.fail("panic in the handler of %s: %v\n\n%s", x, value, panicStack())
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -85,10 +92,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	_, builtin := s.builtin.Handler(r)
 	switch {
 	case builtin != "" && (pattern == "" || isRedirect(custom)):
-		s.builtin.ServeHTTP(w, r)
+		s.throughOutlet(w, r, builtin, s.builtin)
 		return
 	case pattern != "":
-		s.custom.ServeHTTP(w, r)
+		s.throughOutlet(w, r, pattern, s.custom)
 		return
 	}
 	allow := s.allowed(r)

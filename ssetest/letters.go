@@ -22,7 +22,7 @@ type letters struct {
 
 // A letterStream is one stream of GET /sse.
 type letterStream struct {
-	*serverStream
+	*exchange
 	next int // the letter that it sends next
 	owed int // with letters by hand: the letter that it shall get to; next catches up
 	gone bool
@@ -94,13 +94,13 @@ func (l *letters) tick(n int) {
 
 // serve is GET /sse.
 func (l *letters) serve(w http.ResponseWriter, r *http.Request) {
-	st, ok := eventStream(w, r)
+	x, ok := eventStream(w, r)
 	if !ok {
 		return
 	}
-	ls := l.join(st, lastEventID(r))
+	ls := l.join(x, lastEventID(r))
 	defer l.leave(ls)
-	if !st.open() {
+	if !x.open() {
 		return
 	}
 	if interval := l.srv.cfg.LetterInterval; interval < 0 {
@@ -169,9 +169,9 @@ func (l *letters) send(ls *letterStream) bool {
 }
 
 // join registers a stream, which begins behind the letter that the client had last.
-func (l *letters) join(st *serverStream, lastID string) *letterStream {
-	first := l.after(st, lastID)
-	ls := &letterStream{serverStream: st, next: first, owed: first}
+func (l *letters) join(x *exchange, lastID string) *letterStream {
+	first := l.after(x, lastID)
+	ls := &letterStream{exchange: x, next: first, owed: first}
 	l.mu.Lock()
 	l.streams[ls] = true
 	l.mu.Unlock()
@@ -188,7 +188,7 @@ func (l *letters) leave(ls *letterStream) {
 
 // after returns the letter that comes after the one with an ID; after an ID that no sent letter has, it is the first.
 // IDs are made again one after the other, so that no table of them grows for as long as the server lives.
-func (l *letters) after(st *serverStream, id string) int {
+func (l *letters) after(x *exchange, id string) int {
 	if id == "" {
 		return 0
 	}
@@ -200,6 +200,6 @@ func (l *letters) after(st *serverStream, id string) int {
 			return k + 1
 		}
 	}
-	l.srv.note("%v: no letter that was sent has that ID; it gets them from the beginning", st)
+	l.srv.note("%v: no letter that was sent has that ID; it gets them from the beginning", x)
 	return 0
 }

@@ -33,15 +33,16 @@ func (s *Server) listen() error {
 		}
 		s.front.Listener = l
 	}
-	s.sockets = &listener{Listener: s.front.Listener, progress: &s.progress, open: make(map[*socket]struct{})}
-	s.front.Listener = s.sockets
+	s.listener = newListener(s.front.Listener, &s.progress)
+	s.front.Listener = s.listener
 	s.configure(s.front.Config)
+	s.front.Config.ConnState = closeLeaving
 
 	switch s.cfg.Protocol {
 	case HTTP1:
 		s.front.Start()
 	case H2C:
-		s.sockets.wrap = func(c net.Conn) net.Conn { return h2conn.New(c, s.wire) }
+		s.listener.wrap = func(c net.Conn) net.Conn { return s.watch(c) }
 		s.front.Config.Protocols = protocols((*http.Protocols).SetUnencryptedHTTP2, (*http.Protocols).SetHTTP1)
 		s.front.Start()
 		s.transport().Protocols = protocols((*http.Protocols).SetUnencryptedHTTP2)
@@ -51,6 +52,7 @@ func (s *Server) listen() error {
 			return err
 		}
 	}
+	s.rememberResets()
 	s.URL = reachable(s.front.URL)
 	return nil
 }
@@ -84,9 +86,8 @@ func (s *Server) listenTLS(handler http.Handler) error {
 func (s *Server) serveH2(handler http.Handler) {
 	s.h2queue = newQueue(s.front.Listener.Addr())
 	s.h2 = &http.Server{
-		Handler:     handler,
-		Protocols:   protocols((*http.Protocols).SetUnencryptedHTTP2),
-		ConnContext: keepTLSState,
+		Handler:   handler,
+		Protocols: protocols((*http.Protocols).SetUnencryptedHTTP2),
 	}
 	s.configure(s.h2)
 	s.h2served = make(chan struct{})
@@ -96,7 +97,7 @@ func (s *Server) serveH2(handler http.Handler) {
 	}()
 	s.front.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
 		"h2": func(_ *http.Server, c *tls.Conn, _ http.Handler) {
-			conn := h2conn.New(c, s.wire)
+			conn := s.watch(c)
 			if s.h2queue.put(conn) {
 				<-conn.Closed()
 			}
@@ -105,22 +106,23 @@ func (s *Server) serveH2(handler http.Handler) {
 	}
 }
 
+// watch has the frames of a connection seen, should it speak HTTP/2.
+func (s *Server) watch(c net.Conn) *h2conn.Conn {
+	conn := h2conn.New(c, s.wire)
+	socketOf(conn).h2.Store(conn)
+	return conn
+}
+
 // configure sets what both servers have in common.
 func (s *Server) configure(hs *http.Server) {
 	hs.BaseContext = func(net.Listener) context.Context { return s.base }
+	hs.ConnContext = withConnection
 	hs.ErrorLog = log.New(noteWriter{s}, "", 0)
+	hs.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.cfg.MaxConcurrentStreams}
 }
 
 // transport is that of Client.
 func (s *Server) transport() *http.Transport { return s.front.Client().Transport.(*http.Transport) }
-
-type tlsStateKey struct{}
-
-// keepTLSState keeps what a handler expects in Request.TLS, and what an h2conn.Conn hides from net/http.
-func keepTLSState(ctx context.Context, c net.Conn) context.Context {
-	state := c.(*h2conn.Conn).Conn.(*tls.Conn).ConnectionState()
-	return context.WithValue(ctx, tlsStateKey{}, &state)
-}
 
 func protocols(set ...func(*http.Protocols, bool)) *http.Protocols {
 	var p http.Protocols

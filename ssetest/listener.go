@@ -1,124 +1,168 @@
 package ssetest
 
 import (
+	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// A listener keeps the connections that it has accepted, so that they can be cut.
+// A listener accepts connections at one address. It can be taken down, and brought up again.
 type listener struct {
-	net.Listener
 	wrap     func(net.Conn) net.Conn // what Accept returns, around the socket; may be nil
-	progress *atomic.Int64           // of all sockets
+	sockets  sockets
+	progress *atomic.Int64 // of all sockets
+	addr     net.Addr
 
-	mu   sync.Mutex // guards open
-	open map[*socket]struct{}
+	mu       sync.Mutex   // guards what follows; never held over I/O or a wait
+	changed  signal       // raised when it has changed
+	current  net.Listener // nil while it is down
+	closed   bool
+	falling  bool       // it is being taken down
+	late     []net.Conn // accepted since that has begun, and to be reset
+	reserved []net.Conn // both ends of a connection that keeps the port while it is down
+	accepted int
 }
 
+func newListener(l net.Listener, progress *atomic.Int64) *listener {
+	return &listener{current: l, addr: l.Addr(), progress: progress}
+}
+
+// Addr is where the listener is, or was before it was taken down.
+func (l *listener) Addr() net.Addr { return l.addr }
+
+// Accept returns the next connection. While the listener is down it waits.
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	k := &socket{Conn: c, listener: l}
-	l.mu.Lock()
-	l.open[k] = struct{}{}
-	l.mu.Unlock()
-	if l.wrap != nil {
-		return l.wrap(k), nil
-	}
-	return k, nil
-}
-
-// cut closes all connections below TLS, where nothing can hold that up.
-func (l *listener) cut() {
-	l.mu.Lock()
-	left := make([]*socket, 0, len(l.open))
-	for k := range l.open {
-		left = append(left, k)
-	}
-	l.mu.Unlock()
-	for _, k := range left {
-		_ = k.Close()
-	}
-}
-
-// A socket is a connection as it was accepted.
-type socket struct {
-	net.Conn
-	listener *listener
-}
-
-func (k *socket) Read(p []byte) (int, error) {
-	n, err := k.Conn.Read(p)
-	k.listener.progress.Add(int64(n))
-	return n, err
-}
-
-// Write writes in pieces, so that something large is seen to get on.
-func (k *socket) Write(p []byte) (int, error) {
-	const piece = 64 << 10
-	written := 0
 	for {
-		n, err := k.Conn.Write(p[written:min(len(p), written+piece)])
-		written += n
-		k.listener.progress.Add(int64(n))
-		if err != nil || written == len(p) {
-			return written, err
+		l.mu.Lock()
+		current, closed, changed := l.current, l.closed, l.changed.next()
+		l.mu.Unlock()
+		switch {
+		case closed:
+			return nil, net.ErrClosed
+		case current == nil:
+			<-changed
+			continue
+		}
+		c, err := current.Accept()
+		switch k, ok := l.take(current, c, err); {
+		case !ok:
+			continue
+		case err != nil:
+			return nil, err
+		case l.wrap != nil:
+			return l.wrap(k), nil
+		default:
+			return k, nil
 		}
 	}
 }
 
-func (k *socket) Close() error {
-	k.listener.mu.Lock()
-	delete(k.listener.open, k)
-	k.listener.mu.Unlock()
-	return k.Conn.Close()
+// take makes a socket of what was accepted. It reports false where the listener goes down, which is no failure of Accept.
+func (l *listener) take(from net.Listener, c net.Conn, err error) (k *socket, ok bool) {
+	l.mu.Lock()
+	lost := l.current != from
+	switch {
+	case lost || err != nil:
+	case l.falling:
+		l.late = append(l.late, c)
+		l.changed.raise()
+	default:
+		l.accepted++
+		k = &socket{Conn: c, set: &l.sockets, progress: l.progress, number: l.accepted}
+		l.sockets.add(k)
+	}
+	l.mu.Unlock()
+	if lost && err == nil {
+		reset(c)
+	}
+	return k, k != nil || !lost && err != nil
 }
 
-// CloseWrite lets net/http end a connection in order, as it does with a TCP connection.
-func (k *socket) CloseWrite() error {
-	if c, ok := k.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
+// Close ends Accept.
+func (l *listener) Close() error {
+	l.mu.Lock()
+	current, reserved := l.current, l.reserved
+	l.closed, l.reserved = true, nil
+	l.changed.raise()
+	l.mu.Unlock()
+	for _, c := range reserved {
+		_ = c.Close()
+	}
+	if current == nil {
+		return nil
+	}
+	return current.Close()
+}
+
+// down refuses new connections, until up.
+//
+// Nobody else may get the port meanwhile, neither a listener nor a client that connects from it. A connection of our own, accepted there
+// before the listener is closed, sees to that. What else is accepted until then is late, and reset.
+func (l *listener) down() {
+	l.mu.Lock()
+	current := l.current
+	if current == nil || l.closed || l.falling {
+		l.mu.Unlock()
+		return
+	}
+	l.falling = true
+	l.mu.Unlock()
+
+	const patience = time.Second
+	mine, err := net.DialTimeout(l.addr.Network(), strings.TrimPrefix(reachable("//"+l.addr.String()), "//"), patience)
+	theirs := -1 // the other end of mine, in late
+	if err == nil {
+		await(&l.mu, &l.changed, patience, func() bool {
+			theirs = slices.IndexFunc(l.late, func(c net.Conn) bool { return c.RemoteAddr().String() == mine.LocalAddr().String() })
+			return theirs >= 0 || l.closed
+		})
+	}
+	l.mu.Lock()
+	late := l.late
+	l.current, l.late, l.falling = nil, nil, false
+	if theirs >= 0 && !l.closed {
+		l.reserved = []net.Conn{mine, late[theirs]}
+		late = slices.Delete(late, theirs, theirs+1)
+	}
+	l.mu.Unlock()
+	_ = current.Close()
+	for _, c := range late {
+		reset(c)
+	}
+}
+
+// up listens again.
+func (l *listener) up() error {
+	l.mu.Lock()
+	needless := l.current != nil || l.closed
+	l.mu.Unlock()
+	if needless {
+		return nil
+	}
+	again, err := net.Listen(l.addr.Network(), l.addr.String())
+	l.mu.Lock()
+	if l.current != nil || l.closed { // somebody else was faster
+		l.mu.Unlock()
+		if err == nil {
+			_ = again.Close()
+		}
+		return nil
+	}
+	reserved := l.reserved
+	if err == nil {
+		l.current, l.reserved = again, nil
+		l.changed.raise()
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("listening at %v again: %w", l.addr, err)
+	}
+	for _, c := range reserved {
+		_ = c.Close()
 	}
 	return nil
 }
-
-// A queue is a listener whose connections come from within.
-type queue struct {
-	conns chan net.Conn
-	done  chan struct{}
-	addr  net.Addr
-	once  sync.Once
-}
-
-func newQueue(addr net.Addr) *queue {
-	return &queue{conns: make(chan net.Conn), done: make(chan struct{}), addr: addr}
-}
-
-// put hands over a connection, and reports false where the queue is closed.
-func (q *queue) put(c net.Conn) bool {
-	select {
-	case q.conns <- c:
-		return true
-	case <-q.done:
-		return false
-	}
-}
-
-func (q *queue) Accept() (net.Conn, error) {
-	select {
-	case c := <-q.conns:
-		return c, nil
-	case <-q.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (q *queue) Close() error {
-	q.once.Do(func() { close(q.done) })
-	return nil
-}
-
-func (q *queue) Addr() net.Addr { return q.addr }

@@ -27,9 +27,7 @@ func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
-		t.srv.note("%s: answered %d: %s", requestLine(r), refused.status, refused.why)
-		drain(w, r)
-		http.Error(w, "ssetest: "+refused.why, refused.status)
+		t.srv.refuseRequest(w, r, refused)
 	case err != nil:
 		panic(http.ErrAbortHandler) // the client has stopped sending, and reads no answer
 	default:
@@ -43,6 +41,13 @@ func (t *Topic) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refuseRequest answers a request that is refused.
+func (s *Server) refuseRequest(w http.ResponseWriter, r *http.Request, why *refusal) {
+	s.note("%s: answered %d: %s", requestLine(r), why.status, why.why)
+	drain(w, r)
+	http.Error(w, "ssetest: "+why.why, why.status)
+}
+
 // drain reads what is left of a body, for a while. Where that does not come to its end, the deadline stays:
 // net/http would wait for the rest as well.
 func drain(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +58,7 @@ func drain(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A refusal is why a POST is not broadcast.
+// A refusal is why a request's body is not taken.
 type refusal struct {
 	status int
 	why    string
@@ -73,7 +78,7 @@ func readPayload(r *http.Request, limit int64) (string, error) {
 	if !isText && mediaType != "application/json" {
 		return "", refuse(http.StatusUnsupportedMediaType, "the Content-Type is %.100q; it must be application/json, or text/* with the payload in the query", contentType)
 	}
-	body, err := readBody(r, limit)
+	body, err := readAll(r, limit)
 	if err != nil {
 		return "", err
 	}
@@ -83,7 +88,8 @@ func readPayload(r *http.Request, limit int64) (string, error) {
 	return compactJSON(body)
 }
 
-func readBody(r *http.Request, limit int64) ([]byte, error) {
+// readAll reads a request's body. A negative limit is none.
+func readAll(r *http.Request, limit int64) ([]byte, error) {
 	if limit < 0 || limit == math.MaxInt64 {
 		return io.ReadAll(r.Body)
 	}

@@ -36,7 +36,7 @@ type Server struct {
 	h2queue  *queue        // hands connections to h2
 	h2served chan struct{} // closed when h2 has stopped serving
 	wire     *h2conn.Group // the HTTP/2 connections, and the streams that are open on their wires
-	sockets  *listener     // every connection, as it was accepted
+	listener *listener     // where connections are accepted
 
 	base   context.Context // of every request; cancelled by Close
 	cancel context.CancelFunc
@@ -47,14 +47,18 @@ type Server struct {
 	mu       sync.Mutex // guards what follows; never held over I/O, a wait or a call of foreign code
 	changed  signal     // raised when one of these has changed
 	closing  bool
-	opened   int                    // requests so far
-	streams  map[*serverStream]bool // requests that are being answered
-	topics   map[string]*Topic      // by path
-	patterns []string               // given to Handle
-	accounts map[string]*account    // by token, of the streams that were opened with Open
-	trouble  []string               // what fails the test
-	notes    []string               // what may explain why it failed
-	dropped  int                    // notes that were too many
+	opened   int                // requests so far
+	streams  map[*exchange]bool // requests that are being answered
+	requests requestLog         // the newest of them
+	topics   map[string]*Topic  // by path
+	feeds    []*Feed
+	chaos    *chaos              // in force; nil: none
+	chaosRun []*chaos            // that was or is in force: the newest
+	patterns []string            // given to Handle, Script and Feed
+	accounts map[string]*account // by token, of the streams that were opened with Open
+	trouble  []string            // what fails the test
+	notes    []string            // what may explain why it failed
+	dropped  int                 // notes that were too many
 
 	moreTrouble int // than is kept
 }
@@ -74,7 +78,7 @@ func NewServer(t testing.TB, cfg *Config) *Server {
 		t.Helper()
 		s.Close()
 		if t.Failed() {
-			s.logNotes(t)
+			s.logExplanation(t)
 		}
 	})
 	return s
@@ -110,7 +114,7 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 		test:     test,
 		custom:   http.NewServeMux(),
 		builtin:  http.NewServeMux(),
-		streams:  make(map[*serverStream]bool),
+		streams:  make(map[*exchange]bool),
 		topics:   make(map[string]*Topic),
 		accounts: make(map[string]*account),
 	}
@@ -164,7 +168,7 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 // Topic returns the topic with a path of its own: POST publishes there and GET streams, as with /post,
 // which is the topic that the server begins with. The same path gives the same topic.
 // It panics where the path has no leading slash, where it has a wildcard, a query or a blank, where it is that of the letters,
-// and where [Server.Handle] has been given it, with whatever method.
+// and where [Server.Handle], [Server.Script] or [Server.Feed] have been given it, with whatever method.
 func (s *Server) Topic(path string) *Topic {
 	if path == s.post.path {
 		return s.post
@@ -183,11 +187,11 @@ func (s *Server) Topic(path string) *Topic {
 	return t
 }
 
-// checkFree panics where Handle has been given a path, with whatever method.
+// checkFree panics where Handle, Script or Feed have been given a path, with whatever method.
 func (s *Server) checkFree(path string) {
 	for _, pattern := range s.patterns {
 		if i := strings.IndexByte(pattern, '/'); pattern[i:] == path {
-			panic(fmt.Sprintf("ssetest: Topic(%q): Handle has been given %q already", path, pattern))
+			panic(fmt.Sprintf("ssetest: Topic(%q): there is a handler, script or feed for %q already", path, pattern))
 		}
 	}
 }

@@ -1,149 +1,103 @@
 package ssetest
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
-	"sync/atomic"
+	"testing"
 	"time"
 )
 
-// A serverStream is the server's side of one stream: a request that is being answered, by whatever endpoint.
-// Only the goroutine of its handler touches the ResponseWriter.
-type serverStream struct {
-	srv     *Server
-	number  int    // in order of arrival, from 1
-	request string // what was asked: method, target, protocol
-	since   time.Time
-	account *account // of the Stream that opened it; may be nil
-
-	w      http.ResponseWriter
-	flush  func() error
-	events atomic.Int64 // written and flushed
-
-	aborted atomic.Bool // the client must see that the stream is broken
+// A ServerStream is the server's side of one open stream, driven by a test. [Feed.Accept] returns it.
+// It is bound to the t that it was accepted with: Send and AwaitGone are called from that test's own goroutine;
+// the other methods may be called from several.
+type ServerStream struct {
+	*drive
+	t     testing.TB
+	ended Step // what Send has ended it with; nil while it goes on
 }
 
-type streamKey struct{}
-
-func withStream(ctx context.Context, st *serverStream) context.Context {
-	return context.WithValue(ctx, streamKey{}, st)
+// Request returns the client's request, a copy whose body can be read, each time from the beginning.
+func (s *ServerStream) Request() *http.Request {
+	r := s.request.Clone(s.request.Context())
+	if body, ok := s.request.Body.(*readBody); ok {
+		r.Body = newReadBody(body.all)
+	}
+	return r
 }
 
-// String says which stream it is.
-func (st *serverStream) String() string { return fmt.Sprintf("%s (stream %d)", st.request, st.number) }
+// LastEventID is where the client wants to resume: its header Last-Event-ID, or "".
+func (s *ServerStream) LastEventID() string { return lastEventID(s.request) }
 
-// begin registers a request, or reports false where the server is closed.
-func (s *Server) begin(r *http.Request, token string) (*serverStream, bool) {
-	st := &serverStream{srv: s, request: requestLine(r), since: time.Now()}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return nil, false
+// Done returns a channel that is closed when the stream is over: its client has left, Send has ended it, or the server is closed.
+func (s *ServerStream) Done() <-chan struct{} { return s.over }
+
+// Send serves steps: events, comments, raw bytes, waits, faults, endings. It returns when their bytes have been flushed, after an ending when
+// the stream is over, and with [Hold] and [Stall] at once. A [Split] holds for what is sent later, too.
+//
+// It fails the test where the client has left, where the stream has been ended before, and where the client does not take what is sent
+// within Config.Timeout. It panics where a step is wrong by itself or where it stands, and serves none of them then.
+func (s *ServerStream) Send(steps ...Step) {
+	s.t.Helper()
+	if err := checkSent(steps); err != nil {
+		panic(fmt.Sprintf("ssetest: Send: %v", err))
 	}
-	s.opened++
-	st.number = s.opened
-	st.account = s.accounts[token]
-	s.streams[st] = true
-	s.changed.raise()
-	return st, true
-}
-
-// end forgets a stream whose handler returns.
-func (s *Server) end(st *serverStream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.streams, st)
-	s.changed.raise()
-}
-
-// requestLine is a request in one short line.
-func requestLine(r *http.Request) string {
-	line := shown(r.Method) + " " + shown(r.URL.RequestURI()) + " " + r.Proto
-	if id := lastEventID(r); id != "" {
-		line += fmt.Sprintf(" Last-Event-ID: %.40q", id)
+	if s.ended != nil {
+		s.t.Fatalf("ssetest: %v: Send: the stream has been ended before, by %v", s.x, s.ended)
 	}
-	return line
-}
-
-// shown is what a client has sent, short, and quoted where it could be taken for something else.
-func shown(text string) string {
-	const most = 80
-	rest := ""
-	if len(text) > most {
-		text, rest = text[:most], "…"
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		text = strconv.QuoteToASCII(text)
-	}
-	return text + rest
-}
-
-// lastEventID is where a client wants to resume.
-func lastEventID(r *http.Request) string { return r.Header.Get("Last-Event-ID") }
-
-// eventStream prepares a request's stream for events. It reports false where there is none to send, since the request was HEAD.
-func eventStream(w http.ResponseWriter, r *http.Request) (*serverStream, bool) {
-	st, ok := r.Context().Value(streamKey{}).(*serverStream)
-	if !ok {
-		panic("ssetest: the request has lost its context; Config.Wrap must derive the one that it passes on from the one that it got")
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	st.w, st.flush = w, http.NewResponseController(w).Flush
-	return st, r.Method != http.MethodHead
-}
-
-// open sends the headers at once, and reports false where the stream is over already.
-// Whatever decides what the stream is sent is registered before: a client that has the headers relies on it.
-func (st *serverStream) open() bool {
-	err := st.flush()
-	if errors.Is(err, http.ErrNotSupported) {
-		const reason = "the response can't be flushed: the ResponseWriter that Config.Wrap passes on has neither a Flush nor an Unwrap method"
-		st.srv.fail("%v: %s", st, reason)
-		http.Error(st.w, "ssetest: "+reason, http.StatusInternalServerError)
-	}
-	return err == nil
-}
-
-// write sends encoded events in one piece. They are flushed when it returns true; with false the client is gone.
-func (st *serverStream) write(wire []byte, events int) bool {
-	if _, err := st.w.Write(wire); err != nil {
-		return false
-	}
-	if err := st.flush(); err != nil {
-		return false
-	}
-	st.events.Add(int64(events))
-	return true
-}
-
-// describeStreams lists the streams that are open, for a failure.
-func (s *Server) describeStreams() string {
-	s.mu.Lock()
-	open := make([]*serverStream, 0, len(s.streams))
-	for st := range s.streams {
-		open = append(open, st)
-	}
-	s.mu.Unlock()
-	slices.SortFunc(open, func(a, b *serverStream) int { return cmp.Compare(a.number, b.number) })
-
-	var b strings.Builder
-	fmt.Fprintf(&b, "open streams of %s: %d\n", s.URL, len(open))
-	for i, st := range open {
-		if i == maxListed {
-			fmt.Fprintf(&b, "  … and %d more\n", len(open)-i)
-			break
+	limit := s.x.srv.cfg.Timeout
+	for _, step := range steps {
+		if w, ok := step.(wait); ok && limit >= 0 {
+			limit += time.Duration(w)
 		}
-		fmt.Fprintf(&b, "  %v, open for %v, %s sent\n", st, time.Since(st.since).Round(time.Millisecond), count(st.events.Load(), "event"))
 	}
-	return b.String()
+	if len(steps) > 0 && isEnding(steps[len(steps)-1]) {
+		s.ended = steps[len(steps)-1]
+	}
+	err := s.hand(steps, limit)
+	switch {
+	case errors.Is(err, errNotServed):
+		s.t.Fatalf("ssetest: %v: Send: the client has not taken what was sent within %v; does it read?\n%s", s.x, limit, s.x.srv.describe())
+	case errors.Is(err, errGone):
+		s.t.Fatalf("ssetest: %v: Send: %s\n%s", s.x, s.whyOver(), s.x.srv.describe())
+	case errors.Is(err, errEnded) || errors.Is(err, errBroken):
+		<-s.over
+	}
 }
 
-// maxListed is how many lines of one kind a failure shows.
-const maxListed = 10
+// checkSent says what is wrong with steps that are sent when the headers have gone out.
+func checkSent(steps []Step) error {
+	if len(steps) > 0 {
+		if _, ok := steps[0].(Response); ok {
+			return &stepError{1, steps[0], errors.New("the headers have gone out already; a script can begin with a Response")}
+		}
+	}
+	return Script(steps).check()
+}
+
+// whyOver says why nothing can be sent.
+func (s *ServerStream) whyOver() string {
+	if s.x.srv.base.Err() != nil {
+		return "the server is closed"
+	}
+	return "the client has left"
+}
+
+// AwaitGone waits until the client has left, or the stream is over in another way. It fails the test after Config.Timeout.
+//
+// A client that leaves is noticed when it closes the connection, or over HTTP/2 resets the stream.
+func (s *ServerStream) AwaitGone() {
+	s.t.Helper()
+	limit := s.x.srv.cfg.Timeout
+	var expired <-chan time.Time
+	if limit >= 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-s.over:
+	case <-expired:
+		s.t.Fatalf("ssetest: %v: waited for the client to leave; after %v it is still there\n%s", s.x, limit, s.x.srv.describe())
+	}
+}

@@ -127,13 +127,13 @@ func (t *Topic) AwaitSubscribers(tb testing.TB, n int) {
 
 // serve is GET on the topic's path.
 func (t *Topic) serve(w http.ResponseWriter, r *http.Request) {
-	st, ok := eventStream(w, r)
+	x, ok := eventStream(w, r)
 	if !ok {
 		return
 	}
-	sub := t.subscribe(st, lastEventID(r))
+	sub := t.subscribe(x, lastEventID(r))
 	defer t.unsubscribe(sub)
-	if !st.open() {
+	if !x.open() {
 		return
 	}
 	var batch []byte
@@ -141,10 +141,10 @@ func (t *Topic) serve(w http.ResponseWriter, r *http.Request) {
 		next := t.take(sub, batch[:0])
 		switch {
 		case next.expired:
-			st.aborted.Store(true) // what comes next is not there any more
+			x.aborted.Store(true) // what comes next is not there any more
 			panic(http.ErrAbortHandler)
 		case next.events > 0:
-			if !st.write(next.wire, next.events) {
+			if !x.write(next.wire, next.events) {
 				return
 			}
 			if next.events > 1 {

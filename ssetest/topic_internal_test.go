@@ -86,7 +86,7 @@ func TestHistoryIsBounded(t *testing.T) {
 func TestWhatHasGatheredGoesOutInOnePiece(t *testing.T) {
 	s, err := newServer(nil, nil)
 	require.NoError(t, err)
-	sub := s.post.subscribe(&serverStream{srv: s}, "")
+	sub := s.post.subscribe(&exchange{srv: s}, "")
 	assert.NotNil(t, s.post.take(sub, nil).grown)
 
 	s.post.Publish(Data("one"))
@@ -114,7 +114,7 @@ func TestWhatHasGatheredGoesOutInOnePiece(t *testing.T) {
 func TestExpiredStreamDoesNotTakeHoldOfTheLogAgain(t *testing.T) {
 	s, err := newServer(nil, nil)
 	require.NoError(t, err)
-	sub := s.post.subscribe(&serverStream{srv: s}, "")
+	sub := s.post.subscribe(&exchange{srv: s}, "")
 	s.post.Publish(Data("one"), Data("two"))
 	from := sub.at.Load()
 
@@ -130,7 +130,7 @@ func TestExpiredStreamDoesNotTakeHoldOfTheLogAgain(t *testing.T) {
 func TestStreamThatHasLeftHoldsNothingOfTheLog(t *testing.T) {
 	s, err := newServer(nil, nil)
 	require.NoError(t, err)
-	sub := s.post.subscribe(&serverStream{srv: s}, "")
+	sub := s.post.subscribe(&exchange{srv: s}, "")
 	s.post.Publish(Data("one"))
 	s.post.take(sub, nil)
 	s.post.unsubscribe(sub)

@@ -221,7 +221,7 @@ func TestTopicRefusesBadPaths(t *testing.T) {
 	assert.Panics(t, func() { srv.Topic("/taken") })
 	assert.Panics(t, func() { srv.Topic("/half") })
 	srv.Handle("/any", http.NotFoundHandler())
-	assert.PanicsWithValue(t, `ssetest: Topic("/any"): Handle has been given "/any" already`, func() { srv.Topic("/any") })
+	assert.PanicsWithValue(t, `ssetest: Topic("/any"): there is a handler, script or feed for "/any" already`, func() { srv.Topic("/any") })
 	assert.Equal(t, http.StatusMethodNotAllowed, get(t, srv, "/half").StatusCode, "no half of a topic is left")
 	assert.Zero(t, srv.Topic("/dir/").Publish(ssetest.Data("x")))
 	assert.Equal(t, 404, get(t, srv, "/dir/below").StatusCode, "a path that ends with a slash is no subtree")

@@ -42,7 +42,7 @@ func headerID(id string) string {
 
 // A subscription is one stream's place in the log.
 type subscription struct {
-	*serverStream
+	*exchange
 	before  int64                  // the number of the record before the first that it gets
 	at      atomic.Pointer[record] // the last that has been handed to it
 	expired atomic.Bool            // it fell too far behind
@@ -144,7 +144,7 @@ func (sub *subscription) advance(from, to *record) bool { return sub.at.CompareA
 func (sub *subscription) detach() { sub.at.Store(&record{number: sub.at.Load().number}) }
 
 // subscribe registers a stream: it gets what is published from now on, and before it what it has missed since lastID.
-func (t *Topic) subscribe(st *serverStream, lastID string) *subscription {
+func (t *Topic) subscribe(x *exchange, lastID string) *subscription {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.last
@@ -152,15 +152,15 @@ func (t *Topic) subscribe(st *serverStream, lastID string) *subscription {
 		if seen, ok := t.byID[headerID(lastID)]; ok {
 			at = seen
 		} else {
-			t.srv.note("%v: topic %s has no event with that ID in its history; nothing is sent again", st, t.path)
+			t.srv.note("%v: topic %s has no event with that ID in its history; nothing is sent again", x, t.path)
 		}
 	}
-	sub := &subscription{serverStream: st, before: at.number}
+	sub := &subscription{exchange: x, before: at.number}
 	sub.at.Store(at)
 	t.streams[sub] = true
 	t.changed.raise()
-	if st.account != nil {
-		st.account.attach(func() int64 { return t.due(sub) })
+	if x.account != nil {
+		x.account.attach(func() (int64, bool) { return t.due(sub), !x.faulty() })
 	}
 	return sub
 }

@@ -111,9 +111,15 @@ func (w noteWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// logNotes shows the notes of a test that failed.
-func (s *Server) logNotes(t testing.TB) {
+// logExplanation shows what may explain why a test has failed.
+func (s *Server) logExplanation(t testing.TB) {
 	t.Helper()
+	s.mu.Lock()
+	run := s.chaosRun
+	s.mu.Unlock()
+	for _, c := range run {
+		t.Log("ssetest: " + c.describe())
+	}
 	if notes := s.describeNotes(maxNotes); notes != "" {
 		t.Log("ssetest: " + notes)
 	}

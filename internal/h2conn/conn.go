@@ -1,38 +1,57 @@
-// Package h2conn stands between net/http's HTTP/2 server and the wire, above TLS, and knows which streams are open there.
+// Package h2conn stands between net/http's HTTP/2 server and the wire, above TLS. It knows which streams are open there
+// and how much of each has left, and can send what no handler can: a RST_STREAM with any code, and a GOAWAY.
 //
 // net/http tells nobody when the last frame of a response has left: a handler has returned long before.
 // Who closes the connection in between takes the end of the stream from a client that was reading it.
 package h2conn
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http2"
 )
 
-// A Conn is the server's side of one connection. It passes every byte on as it is.
+// A Conn is the server's side of one connection. It passes every byte on as it is, but for a field that it adds to
+// each request ([TakeStream]) and for what it was told to send.
 // A connection that does not begin with the preface of HTTP/2 (RFC 9113, section 3.4) is passed on unwatched.
 type Conn struct {
 	net.Conn
-	group  *Group
-	closed chan struct{}
-	once   sync.Once
-	speaks atomic.Int32 // what the client has turned out to speak: one of the following
-	done   atomic.Bool  // nothing more is sent
+	group   *Group
+	closed  chan struct{}
+	once    sync.Once
+	speaks  atomic.Int32  // what the client has turned out to speak: one of the following
+	done    atomic.Bool   // nothing more is sent
+	settled chan struct{} // closed when the client has acknowledged the server's SETTINGS
 
-	// The goroutine that reads owns these.
-	preface int // how much of the preface has been read
-	inbound scanner
-	highest uint32 // the highest stream that the client has opened
+	in inbound // belongs to the goroutine that reads
 
-	// The goroutine that writes owns these.
-	outbound scanner
-	ended    []uint32 // by the write that is going on
+	// writing has one slot; who fills it may write, and owns what follows. It is held over a write,
+	// and therefore no mutex: in a synctest bubble a goroutine that waits for one holds up the clock.
+	writing   chan struct{}
+	out       scanner
+	begun     bool                // a frame has gone out
+	pending   []byte              // frames that go out when the one that is being written has ended
+	completed []http2.FrameHeader // by the write that is going on
 
-	mu   sync.Mutex // guards open; never held over a read or a write
-	open map[uint32]struct{}
+	mu       sync.Mutex // guards what follows; never held over a read or a write
+	changed  sync.Cond  // one of these has changed
+	open     map[uint32]*stream
+	over     bool   // Close was called
+	accepted uint32 // the highest stream that is answered
+	opened   int    // how many streams the client has opened
+	leaving  bool   // GOAWAY was sent, or is about to be
+	codes    int    // streams with a code of their own
+}
+
+// A stream is one that is open.
+type stream struct {
+	sent  int64 // bytes of DATA that have left
+	code  http2.ErrCode
+	coded bool // code goes into its RST_STREAM
 }
 
 // What a client speaks.
@@ -43,9 +62,17 @@ const (
 )
 
 // New wraps c and adds it to a group. The result hides whether c is a [*crypto/tls.Conn],
-// so that an [http.Server] that speaks HTTP/2 without TLS takes it.
+// so that an [net/http.Server] that speaks HTTP/2 without TLS takes it.
 func New(c net.Conn, group *Group) *Conn {
-	conn := &Conn{Conn: c, group: group, closed: make(chan struct{}), open: make(map[uint32]struct{})}
+	conn := &Conn{
+		Conn:    c,
+		group:   group,
+		closed:  make(chan struct{}),
+		settled: make(chan struct{}),
+		writing: make(chan struct{}, 1),
+		open:    make(map[uint32]*stream),
+	}
+	conn.changed.L = &conn.mu
 	group.join(conn)
 	return conn
 }
@@ -53,13 +80,30 @@ func New(c net.Conn, group *Group) *Conn {
 // Closed is closed when Close has been called.
 func (c *Conn) Closed() <-chan struct{} { return c.closed }
 
+// AwaitSettled waits until the client has acknowledged the server's SETTINGS, for as long as the limit. Until then it is about to write,
+// and a client that learns of the connection's reset by a write takes what it reads for a mere end.
+// With a client that does not speak HTTP/2, there is nothing to wait for.
+func (c *Conn) AwaitSettled(limit time.Duration) {
+	if c.speaks.Load() != http2Frames {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-c.settled:
+	case <-c.closed:
+	case <-timer.C:
+	}
+}
+
 // Close closes the connection; what was open on it is open no more.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(func() {
 		c.mu.Lock()
 		left := len(c.open)
-		c.open = nil
+		c.over, c.open, c.codes = true, nil, 0
+		c.changed.Broadcast()
 		c.mu.Unlock()
 		c.group.add(-left)
 		c.group.leave(c)
@@ -68,82 +112,86 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Read reads what the client sent, and sees the streams that it opens and resets.
-func (c *Conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if rest := c.skipPreface(p[:n]); len(rest) > 0 {
-		c.inbound.scan(rest, c.received)
-	}
-	return n, err
-}
-
-// Write writes what the server sends, and sees the streams that end with it.
+// Write writes what the server sends, and sees what has left with it.
 func (c *Conn) Write(p []byte) (int, error) {
 	if c.speaks.Load() == otherProtocol {
 		return c.Conn.Write(p)
 	}
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	if c.done.Load() {
 		return len(p), nil // an acknowledgement of something, for a client that has been told that nothing comes
 	}
-	c.ended = c.ended[:0]
-	c.outbound.scan(p, c.sending)
-	n, err := c.Conn.Write(p)
-	// Only now are they on the wire. After a failed write the connection is done for, and Close ends them all.
-	if err == nil {
-		for _, id := range c.ended {
-			c.end(id)
-		}
+	out, boundary := c.scan(p)
+	if len(c.pending) > 0 && boundary >= 0 {
+		out = bytes.Join([][]byte{out[:boundary], c.pending, out[boundary:]}, nil)
+		c.pending = nil
 	}
-	return n, err
+	// Only with the write have they left. After a failed one the connection is done for, and Close ends them all.
+	if n, err := c.Conn.Write(out); err != nil {
+		return min(n, len(p)), err
+	}
+	c.sent()
+	return len(p), nil
 }
 
-// finish closes the half that the server writes to, and lets what it would still write go nowhere.
-func (c *Conn) finish() {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && !c.done.Swap(true) {
-		_ = half.CloseWrite() // where it fails, the connection is broken already
+// scan goes on through what is about to be written, collects the frames that are completed by it, and puts the codes
+// that were asked for into each RST_STREAM. It returns what is to be written, and the index behind its first whole frame, or -1.
+func (c *Conn) scan(p []byte) (out []byte, boundary int) {
+	out, boundary = p, -1
+	codes := c.hasCodes()
+	if codes {
+		out = bytes.Clone(p) // a writer must not change what it is given
+	}
+	c.completed = c.completed[:0]
+	for i := 0; i < len(p); {
+		at := c.out.payload()
+		n, complete := c.out.advance(p[i:])
+		if codes && at >= 0 && c.out.frame().Type == http2.FrameRSTStream {
+			c.recode(out[i:i+n], at)
+		}
+		if i += n; complete {
+			c.completed = append(c.completed, c.out.frame())
+			if boundary < 0 {
+				boundary = i
+			}
+		}
+	}
+	c.begun = c.begun || boundary >= 0
+	return out, boundary
+}
+
+func (c *Conn) hasCodes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.codes > 0
+}
+
+// recode overwrites a part of the error code of the RST_STREAM that is being written, which begins at an index of it.
+func (c *Conn) recode(part []byte, at int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.open[c.out.frame().StreamID]; s != nil && s.coded {
+		code := [...]byte{byte(s.code >> 24), byte(s.code >> 16), byte(s.code >> 8), byte(s.code)}
+		copy(part, code[at:])
 	}
 }
 
-// skipPreface returns what of p belongs to frames.
-func (c *Conn) skipPreface(p []byte) []byte {
-	switch c.speaks.Load() {
-	case http2Frames:
-		return p
-	case otherProtocol:
-		return nil
-	}
-	for i, b := range p {
-		if b != http2.ClientPreface[c.preface] {
-			c.speaks.Store(otherProtocol)
-			return nil
+// sent takes account of the frames that have left.
+func (c *Conn) sent() {
+	ended := 0
+	c.mu.Lock()
+	for _, f := range c.completed {
+		if s := c.open[f.StreamID]; s != nil && f.Type == http2.FrameData {
+			s.sent += int64(f.Length)
 		}
-		if c.preface++; c.preface == len(http2.ClientPreface) {
-			c.speaks.Store(http2Frames)
-			return p[i+1:]
+		if endsStream(f) {
+			ended += c.remove(f.StreamID)
 		}
 	}
-	return nil
-}
-
-// received sees a frame that the client has sent.
-func (c *Conn) received(f http2.FrameHeader) {
-	switch f.Type {
-	case http2.FrameHeaders:
-		// HEADERS of a stream that is known already are trailers.
-		if f.StreamID > c.highest {
-			c.highest = f.StreamID
-			c.start(f.StreamID)
-		}
-	case http2.FrameRSTStream:
-		c.end(f.StreamID)
-	}
-}
-
-// sending sees a frame that is about to go out.
-func (c *Conn) sending(f http2.FrameHeader) {
-	if endsStream(f) {
-		c.ended = append(c.ended, f.StreamID)
-	}
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	c.group.add(-ended)
 }
 
 // endsStream reports whether a frame is the last that the server sends on its stream (RFC 9113, section 5.1).
@@ -160,24 +208,106 @@ func endsStream(f http2.FrameHeader) bool {
 	}
 }
 
-func (c *Conn) start(id uint32) {
+// AwaitSent waits until n bytes of a stream's DATA have left, and reports false where the stream is over before.
+func (c *Conn) AwaitSent(id uint32, n int64) bool {
 	c.mu.Lock()
-	alive := c.open != nil
+	defer c.mu.Unlock()
+	for {
+		s := c.open[id]
+		if s == nil || s.sent >= n {
+			return s != nil
+		}
+		c.changed.Wait()
+	}
+}
+
+// ResetWith has the RST_STREAM with which net/http is going to abort a stream carry another code. One that were sent beside
+// net/http's would leave it believing that the stream is open.
+func (c *Conn) ResetWith(id uint32, code http2.ErrCode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.open[id]; s != nil {
+		if !s.coded {
+			c.codes++
+		}
+		s.code, s.coded = code, true
+	}
+}
+
+// GoAway sends GOAWAY (RFC 9113, section 6.8). The streams that are open go on; those that the client opens from now on are
+// [Refused], since it asks for them again on another connection. The highest stream that has been read counts as answered.
+// It returns when the frame has left, or at once where the frame has to wait for the end of another.
+func (c *Conn) GoAway(code http2.ErrCode) error {
+	c.mu.Lock()
+	c.leaving = true
+	last := c.accepted
+	c.mu.Unlock()
+
+	var frame bytes.Buffer
+	if err := http2.NewFramer(&frame, nil).WriteGoAway(last, code, nil); err != nil {
+		return err
+	}
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
+	if !c.begun || c.out.within() {
+		// The first frame has to be the server's SETTINGS.
+		c.pending = append(c.pending, frame.Bytes()...)
+		return nil
+	}
+	_, err := c.Conn.Write(frame.Bytes())
+	return err
+}
+
+// finish closes the half that the server writes to, and lets what it would still write go nowhere.
+func (c *Conn) finish() {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && !c.done.Swap(true) {
+		_ = half.CloseWrite() // where it fails, the connection is broken already
+	}
+}
+
+// start takes note of a stream that the client opens, and returns its ordinal on the connection, or 0 where it is refused.
+func (c *Conn) start(id uint32) int {
+	c.mu.Lock()
+	c.opened++
+	ordinal := c.opened
+	if c.leaving {
+		ordinal = 0
+	} else {
+		c.accepted = id
+	}
+	alive := !c.over
 	if alive {
-		c.open[id] = struct{}{}
+		c.open[id] = new(stream)
+		if ordinal == 0 {
+			c.open[id].code, c.open[id].coded = http2.ErrCodeRefusedStream, true
+			c.codes++
+		}
 	}
 	c.mu.Unlock()
 	if alive {
 		c.group.add(1)
 	}
+	return ordinal
 }
 
+// end takes note of a stream that the client has reset.
 func (c *Conn) end(id uint32) {
 	c.mu.Lock()
-	_, was := c.open[id]
-	delete(c.open, id)
+	ended := c.remove(id)
+	c.changed.Broadcast()
 	c.mu.Unlock()
-	if was {
-		c.group.add(-1)
+	c.group.add(-ended)
+}
+
+// remove forgets a stream, with c.mu held, and returns how many there were: 0 or 1.
+func (c *Conn) remove(id uint32) int {
+	s := c.open[id]
+	if s == nil {
+		return 0
 	}
+	if s.coded {
+		c.codes--
+	}
+	delete(c.open, id)
+	return 1
 }

@@ -1,10 +1,9 @@
 package h2conn_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"net"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,120 +13,41 @@ import (
 	"github.com/go-ssetest/sse/internal/h2conn"
 )
 
-// wire is the connection beneath: it reads what the client is to send, in pieces of at most piece bytes, and keeps what is written.
-type wire struct {
-	net.Conn
-	inbound  bytes.Buffer
-	outbound bytes.Buffer
-	piece    int
-	fail     error
-	during   func() // called in a write, before it has happened
-	finished int    // calls of CloseWrite
+// endings are the ways in which stream 3 is over.
+var endings = map[string]struct {
+	fromClient bool
+	frame      frame
+}{
+	"DATA with END_STREAM":       {false, lastData(3, "data: x\n\n")},
+	"empty DATA with END_STREAM": {false, lastData(3, "")},
+	"HEADERS with END_STREAM":    {false, request(3)},
+	"RST_STREAM of the server":   {false, reset(3, http2.ErrCodeCancel)},
+	"RST_STREAM of the client":   {true, reset(3, http2.ErrCodeCancel)},
 }
 
-func (w *wire) Read(p []byte) (int, error) { return w.inbound.Read(p[:min(w.piece, len(p))]) }
-
-func (w *wire) Write(p []byte) (int, error) {
-	if w.during != nil {
-		w.during()
-	}
-	if w.fail != nil {
-		return 0, w.fail
-	}
-	return w.outbound.Write(p)
-}
-
-func (w *wire) Close() error { return nil }
-
-func (w *wire) CloseWrite() error {
-	w.finished++
-	return nil
-}
-
-// frames are the bytes that write makes with a Framer.
-func frames(t *testing.T, write func(*http2.Framer) error) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, write(http2.NewFramer(&b, nil)))
-	return b.Bytes()
-}
-
-// request is the HEADERS frame that opens a stream.
-func request(id uint32) func(*http2.Framer) error {
-	return func(f *http2.Framer) error {
-		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x82}, EndHeaders: true, EndStream: true})
-	}
-}
-
-// harness is a Conn over a wire, on which the client has spoken the preface.
-type harness struct {
-	*h2conn.Conn
-	t       *testing.T
-	wire    *wire
-	group   *h2conn.Group
-	changes int
-}
-
-func newHarness(t *testing.T, piece int) *harness {
-	h := &harness{t: t, wire: &wire{piece: piece}}
-	h.group = h2conn.NewGroup(func() { h.changes++ })
-	h.Conn = h2conn.New(h.wire, h.group)
-	h.receive([]byte(http2.ClientPreface))
-	return h
-}
-
-// receive lets the server read p, and requires that it reads just that.
-func (h *harness) receive(p []byte) {
+// end lets stream 3 end.
+func (h *harness) end(name string) {
 	h.t.Helper()
-	h.wire.inbound.Write(p)
-	got, err := io.ReadAll(h.Conn)
-	require.NoError(h.t, err)
-	require.Equal(h.t, p, got, "bytes that the server reads")
-}
-
-// send lets the server write p in pieces, and requires that just that goes out.
-func (h *harness) send(p []byte) {
-	h.t.Helper()
-	h.wire.outbound.Reset()
-	for rest := p; len(rest) > 0; {
-		n := min(h.wire.piece, len(rest))
-		wrote, err := h.Write(rest[:n])
-		require.NoError(h.t, err)
-		require.Equal(h.t, n, wrote)
-		rest = rest[n:]
+	if e := endings[name]; e.fromClient {
+		h.receive(frames(h.t, e.frame))
+	} else {
+		h.write(frames(h.t, e.frame))
 	}
-	require.Equal(h.t, p, h.wire.outbound.Bytes(), "bytes on the wire")
 }
 
 func TestStreamsOpenAndEnd(t *testing.T) {
-	ends := map[string]struct {
-		fromClient bool
-		write      func(*http2.Framer) error
-	}{
-		"DATA with END_STREAM":       {false, func(f *http2.Framer) error { return f.WriteData(3, true, []byte("data: x\n\n")) }},
-		"empty DATA with END_STREAM": {false, func(f *http2.Framer) error { return f.WriteData(3, true, nil) }},
-		"HEADERS with END_STREAM":    {false, request(3)},
-		"RST_STREAM of the server":   {false, func(f *http2.Framer) error { return f.WriteRSTStream(3, http2.ErrCodeCancel) }},
-		"RST_STREAM of the client":   {true, func(f *http2.Framer) error { return f.WriteRSTStream(3, http2.ErrCodeCancel) }},
-	}
-	for name, end := range ends {
-		for _, piece := range []int{1, 2, 8, 9, 10, 1 << 20} {
+	for name := range endings {
+		for _, piece := range pieces {
 			t.Run(fmt.Sprintf("%s in pieces of %d", name, piece), func(t *testing.T) {
 				h := newHarness(t, piece)
-				for _, id := range []uint32{1, 3, 5} {
-					h.receive(frames(t, request(id)))
-				}
+				h.open(1, 3, 5)
 				require.Equal(t, 3, h.group.Streams())
 
-				h.send(frames(t, func(f *http2.Framer) error { return f.WriteData(3, false, []byte("data: one\n\n")) }))
-				require.Equal(t, 3, h.group.Streams(), "DATA that does not end the stream")
+				h.send(frames(t, response(3), data(3, "data: one\n\n")))
+				require.Equal(t, 3, h.group.Streams(), "frames that do not end the stream")
 
 				for range 2 { // the second time it is over already
-					if end.fromClient {
-						h.receive(frames(t, end.write))
-					} else {
-						h.send(frames(t, end.write))
-					}
+					h.end(name)
 					require.Equal(t, 2, h.group.Streams())
 				}
 				assert.Equal(t, 4, h.changes, "calls of changed: three openings, one end")
@@ -137,47 +57,74 @@ func TestStreamsOpenAndEnd(t *testing.T) {
 }
 
 func TestOtherFramesEndNothing(t *testing.T) {
-	h := newHarness(t, 7)
-	h.receive(frames(t, request(1)))
-	others := frames(t, func(f *http2.Framer) error {
-		// A SETTINGS acknowledgement has the bit that means END_STREAM elsewhere.
-		if err := f.WriteSettingsAck(); err != nil {
-			return err
-		}
-		if err := f.WritePing(true, [8]byte{}); err != nil {
-			return err
-		}
-		return f.WriteWindowUpdate(1, 100)
-	})
-	h.send(others)
-	h.receive(others)
+	for _, piece := range pieces {
+		h := newHarness(t, piece)
+		h.open(1)
+		others := frames(t, settingsAck, pong, windowUpdate(1, 100))
+		h.send(others)
+		h.receive(others)
+		assert.Equal(t, 1, h.group.Streams())
+	}
+}
+
+func TestClientsFramesEndNothing(t *testing.T) {
+	h := newHarness(t, 1<<20)
+	h.open(1)
+	h.receive(frames(t, lastData(1, "the body of a request")))
 	assert.Equal(t, 1, h.group.Streams())
 }
 
-func TestTrailersOpenNothing(t *testing.T) {
+// Whatever a frame has in the reserved bit of its stream identifier, it is of the same stream.
+func TestReservedBitIsIgnored(t *testing.T) {
+	reserved := func(p []byte) []byte {
+		p[5] |= 1 << 7 // in the first byte of the identifier
+		return p
+	}
 	h := newHarness(t, 1<<20)
-	h.receive(frames(t, request(1)))
-	h.send(frames(t, func(f *http2.Framer) error { return f.WriteData(1, true, nil) }))
-	h.receive(frames(t, request(1)))
+	assert.Equal(t, slices.Concat(reserved(frames(t, opening(1))), frames(t, added(1, 1))), h.read(reserved(frames(t, request(1)))))
+	h.open(3, 5)
+	require.Equal(t, 3, h.group.Streams())
+	h.send(frames(t, lastData(1, "")))
+	h.send(reserved(frames(t, lastData(3, ""))))
+	h.receive(reserved(frames(t, reset(5, http2.ErrCodeCancel))))
+	assert.Equal(t, 0, h.group.Streams())
+}
+
+// A frame that is as long as it may be needs all three bytes of its length.
+func TestLongFrames(t *testing.T) {
+	h := newHarness(t, 1<<20)
+	h.open(1, 3)
+	long := string(make([]byte, 1<<16+1<<8+1)) // of zeros, each of which could begin another frame
+	h.receive(frames(t, data(1, long), reset(1, http2.ErrCodeCancel)))
+	h.send(frames(t, data(3, long), lastData(3, "")))
 	assert.Equal(t, 0, h.group.Streams())
 }
 
 func TestStreamIsOpenUntilItsEndIsWritten(t *testing.T) {
 	h := newHarness(t, 1<<20)
-	h.receive(frames(t, request(1)))
+	h.open(1)
 	during := -1
 	h.wire.during = func() { during = h.group.Streams() }
-	h.send(frames(t, func(f *http2.Framer) error { return f.WriteData(1, true, nil) }))
+	h.send(frames(t, lastData(1, "")))
 	assert.Equal(t, 1, during, "open streams while the end was being written")
+	assert.Equal(t, 0, h.group.Streams())
+}
+
+func TestStreamIsOpenUntilAllOfItsEndIsWritten(t *testing.T) {
+	end := frames(t, lastData(1, "data: x\n\n"))
+	h := newHarness(t, 1<<20)
+	h.open(1)
+	h.send(end[:len(end)-1])
+	require.Equal(t, 1, h.group.Streams(), "a byte is missing")
+	h.send(end[len(end)-1:])
 	assert.Equal(t, 0, h.group.Streams())
 }
 
 func TestCloseEndsWhatIsOpen(t *testing.T) {
 	h := newHarness(t, 1<<20)
-	h.receive(frames(t, request(1)))
-	h.receive(frames(t, request(3)))
+	h.open(1, 3)
 	h.wire.fail = io.ErrClosedPipe
-	_, err := h.Write(frames(t, func(f *http2.Framer) error { return f.WriteData(1, true, nil) }))
+	_, err := h.Write(frames(t, lastData(1, "")))
 	require.ErrorIs(t, err, io.ErrClosedPipe)
 	require.Equal(t, 2, h.group.Streams(), "a failed write ends nothing")
 
@@ -192,40 +139,85 @@ func TestCloseEndsWhatIsOpen(t *testing.T) {
 	}
 	<-h.Closed()
 
-	h.receive(frames(t, request(5)))
+	h.open(5)
 	assert.Equal(t, 0, h.group.Streams(), "a stream that is read after Close")
+}
+
+// A writer that is told of more than it has given would go on at a wrong place, and bufio panics.
+func TestFailedWriteCountsOnlyWhatItWasGiven(t *testing.T) {
+	text := frames(t, data(1, "data: x\n\n"))
+	for left, want := range map[int]int{0: 0, 5: 5, len(text): len(text) - 1, 1 << 20: len(text) - 1} {
+		h := newHarness(t, 1<<20)
+		h.send(frames(t, settings))
+		h.send(text[:1])
+		require.NoError(t, h.GoAway(http2.ErrCodeNo)) // goes out with the next write, which becomes longer
+		h.wire.fail, h.wire.failAt = io.ErrClosedPipe, left
+		n, err := h.Write(text[1:])
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+		assert.Equal(t, want, n, "%d bytes have left", left)
+	}
 }
 
 func TestOtherProtocolsPassUnwatched(t *testing.T) {
 	for _, first := range []string{"GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX and so on"} {
-		w := &wire{piece: 5}
-		group := h2conn.NewGroup(func() { t.Error("changed was called") })
-		h := &harness{Conn: h2conn.New(w, group), t: t, wire: w, group: group}
-		h.receive([]byte(first))
-		h.receive(frames(t, request(1)))
-		h.send(frames(t, func(f *http2.Framer) error { return f.WriteRSTStream(1, http2.ErrCodeCancel) }))
-		assert.Equal(t, 0, group.Streams())
-		assert.Equal(t, 0, group.Conns())
-		group.Finish()
-		assert.Zero(t, w.finished)
+		for _, piece := range pieces {
+			w := &wire{piece: piece}
+			group := h2conn.NewGroup(func() { t.Error("changed was called") })
+			h := &harness{Conn: h2conn.New(w, group), t: t, wire: w, group: group}
+			h.receive([]byte(first))
+			h.receive(frames(t, request(1)))
+			require.NoError(t, h.GoAway(http2.ErrCodeNo), "there is nobody whom it would tell anything")
+			h.send(frames(t, settings, reset(1, http2.ErrCodeCancel)))
+			assert.False(t, h.AwaitSent(1, 0))
+			assert.Equal(t, 0, group.Streams())
+			assert.Equal(t, 0, group.Conns())
+			group.Finish()
+			assert.Zero(t, w.finished)
+		}
+	}
+}
+
+// Before the preface is complete, nothing is known; until then the connection is none of those that speak HTTP/2.
+func TestPrefaceThatIsCutShort(t *testing.T) {
+	w := &wire{piece: 1 << 20}
+	group := h2conn.NewGroup(func() {})
+	h := &harness{Conn: h2conn.New(w, group), t: t, wire: w, group: group}
+	last := len(http2.ClientPreface) - 1
+	h.receive([]byte(http2.ClientPreface[:last]))
+	require.Equal(t, 0, group.Conns())
+	h.receive([]byte(http2.ClientPreface[last:]))
+	require.Equal(t, 1, group.Conns())
+	h.open(1)
+	assert.Equal(t, 1, group.Streams())
+}
+
+// What follows the preface in the same read is watched too.
+func TestPrefaceAndFramesAtOnce(t *testing.T) {
+	for _, piece := range pieces {
+		w := &wire{piece: piece}
+		h := &harness{Conn: h2conn.New(w, h2conn.NewGroup(func() {})), t: t, wire: w}
+		got := h.read(append([]byte(http2.ClientPreface), frames(t, settings, request(1))...))
+		want := append([]byte(http2.ClientPreface), frames(t, settings, opening(1), added(1, 1))...)
+		assert.Equal(t, want, got)
 	}
 }
 
 func TestFinish(t *testing.T) {
 	h := newHarness(t, 1<<20)
-	h.receive(frames(t, request(1)))
+	h.open(1)
 	assert.Equal(t, 1, h.group.Conns())
 	h.group.Finish()
 	h.group.Finish()
 	assert.Equal(t, 1, h.wire.finished)
 
-	ping := frames(t, func(f *http2.Framer) error { return f.WritePing(true, [8]byte{}) })
+	ping := frames(t, pong)
 	n, err := h.Write(ping)
 	require.NoError(t, err)
 	assert.Equal(t, len(ping), n)
-	assert.Empty(t, h.wire.outbound.Bytes(), "written after Finish")
+	assert.Empty(t, h.written(), "written after Finish")
 
-	h.receive(frames(t, request(3))) // it still reads
+	h.open(3) // it still reads
+	assert.Equal(t, 2, h.group.Streams())
 	assert.Equal(t, 1, h.group.Conns())
 	require.NoError(t, h.Close())
 	assert.Equal(t, 0, h.group.Conns())

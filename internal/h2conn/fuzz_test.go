@@ -1,0 +1,90 @@
+package h2conn_test
+
+import (
+	"encoding/binary"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/go-ssetest/sse/internal/h2conn"
+)
+
+// naiveRead is what a server reads of what a client sends, made from all of it at once, and how many streams are open then.
+func naiveRead(t testing.TB, sent []byte) (read []byte, open int) {
+	t.Helper()
+	var highest uint32
+	var field []byte // is to go behind the next frame that ends a field block
+	streams, ordinal := make(map[uint32]bool), 0
+	for len(sent) >= 9 { // a header that is cut short is no use to anybody
+		length := int(binary.BigEndian.Uint32(append([]byte{0}, sent[:3]...)))
+		id := binary.BigEndian.Uint32(sent[5:]) & (1<<31 - 1)
+		typ, whole := http2.FrameType(sent[3]), 9+length <= len(sent)
+		text := slices.Clone(sent[:min(9+length, len(sent))])
+		sent = sent[len(text):]
+
+		if typ == http2.FrameHeaders && id > highest {
+			highest, ordinal, streams[id] = id, ordinal+1, true
+			field = frames(t, added(id, ordinal))
+		}
+		if typ == http2.FrameRSTStream && whole {
+			delete(streams, id)
+		}
+		if ends := text[4]&4 != 0; ends && field != nil && (typ == http2.FrameHeaders || typ == http2.FrameContinuation) {
+			text[4] &^= 4
+			if whole {
+				binary.BigEndian.PutUint32(field[5:], id) // of the frame before, whether or not that belongs there
+				text = append(text, field...)
+			}
+			field = nil
+		}
+		read = append(read, text...)
+	}
+	return read, len(streams)
+}
+
+// readAll reads to the end, into a buffer of so many bytes.
+func readAll(r io.Reader, size int) ([]byte, error) {
+	var all []byte
+	for buf := make([]byte, size); ; {
+		n, err := r.Read(buf)
+		if all = append(all, buf[:n]...); err != nil {
+			return all, err
+		}
+	}
+}
+
+// FuzzRead: whatever a client sends behind the preface, in whatever pieces, all of it reaches the server in order,
+// with a field for each stream that it opens.
+func FuzzRead(f *testing.F) {
+	for _, s := range shapes {
+		block := newEncoder().block(f, usual)
+		f.Add(slices.Concat(s.frames(f, 1, block), s.frames(f, 3, block), s.frames(f, 1, block)), uint8(0), uint8(0))
+	}
+	mixed := frames(f, settings, request(1), data(1, "a body"), reset(1, odd), request(1<<31-1), request(5), settingsAck, settingsAck, pong)
+	for cut := range uint8(12) {
+		f.Add(mixed[:len(mixed)-int(cut)], cut, 2*cut)
+	}
+	f.Add(frames(f, opening(1), opening(3), continuation(1, true, ""), continuation(3, true, "")), uint8(7), uint8(1)) // a mistake of the client
+	f.Fuzz(func(t *testing.T, sent []byte, piece, size uint8) {
+		w := &wire{piece: len(http2.ClientPreface)}
+		group := h2conn.NewGroup(func() {})
+		conn := h2conn.New(w, group)
+		w.inbound.WriteString(http2.ClientPreface)
+		_, err := readAll(conn, 100)
+		require.Equal(t, io.EOF, err)
+
+		w.piece = int(piece) + 1
+		w.inbound.Write(sent)
+		got, err := readAll(conn, int(size)+1)
+		require.Equal(t, io.EOF, err)
+		want, open := naiveRead(t, sent)
+		assert.Equal(t, want, got)
+		assert.Equal(t, open, group.Streams())
+		require.NoError(t, conn.Close())
+		assert.Equal(t, 0, group.Streams())
+	})
+}

@@ -1,0 +1,199 @@
+package ssetest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// An exchange is one request and what is answered to it (RFC 9110, section 3.4), by whatever endpoint.
+// Only the goroutine of its handler touches the ResponseWriter.
+type exchange struct {
+	srv     *Server
+	number  int    // in order of arrival, from 1
+	request string // what was asked: method, target, protocol
+	since   time.Time
+	account *account // of the Stream that opened it; may be nil
+	conn    *connection
+	stream  uint32 // of HTTP/2; 0 otherwise
+	record  *requestRecord
+
+	w       http.ResponseWriter
+	flush   func() error
+	written int64        // bytes of the body that net/http has been given, with HTTP/2
+	events  atomic.Int64 // written and flushed
+
+	aborted   atomic.Bool // the client must see that the stream is broken
+	disturbed atomic.Bool // by chaos: what was written is not what the client gets
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+// exchangeOf returns the exchange that a request is part of.
+func exchangeOf(r *http.Request) *exchange {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		panic("ssetest: the request has lost its context; Config.Wrap must derive the one that it passes on from the one that it got")
+	}
+	return x
+}
+
+// String says which exchange it is.
+func (x *exchange) String() string { return fmt.Sprintf("%s (stream %d)", x.request, x.number) }
+
+// begin registers a request, or reports false where the server is closed, or its connection is broken already.
+func (s *Server) begin(x *exchange, token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || x.conn != nil && x.conn.socket.broken.Load() {
+		return false
+	}
+	s.opened++
+	x.number = s.opened
+	x.account = s.accounts[token]
+	s.streams[x] = true
+	s.requests.add(x.record)
+	s.changed.raise()
+	return true
+}
+
+// end forgets an exchange whose handler returns.
+func (s *Server) end(x *exchange) {
+	x.record.complete()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.streams, x)
+	s.changed.raise()
+}
+
+// requestLine is a request in one short line.
+func requestLine(r *http.Request) string {
+	line := shown(r.Method) + " " + shown(r.URL.RequestURI()) + " " + r.Proto
+	if id := lastEventID(r); id != "" {
+		line += fmt.Sprintf(" Last-Event-ID: %.40q", id)
+	}
+	return line
+}
+
+// shown is what a client has sent, short, and quoted where it could be taken for something else.
+func shown(text string) string {
+	const most = 80
+	rest := ""
+	if len(text) > most {
+		text, rest = text[:most], "…"
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		text = strconv.QuoteToASCII(text)
+	}
+	return text + rest
+}
+
+// lastEventID is where a client wants to resume.
+func lastEventID(r *http.Request) string { return r.Header.Get("Last-Event-ID") }
+
+// eventStream prepares a request's exchange for events. It reports false where there is none to send, since the request was HEAD.
+func eventStream(w http.ResponseWriter, r *http.Request) (*exchange, bool) {
+	x := exchangeOf(r)
+	x.answerWith(w)
+	setStreamHeader(w.Header())
+	return x, r.Method != http.MethodHead
+}
+
+// answerWith takes hold of what the answer is written to.
+func (x *exchange) answerWith(w http.ResponseWriter) {
+	x.w, x.flush = w, http.NewResponseController(w).Flush
+}
+
+func setStreamHeader(h http.Header) {
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+}
+
+// open sends the headers at once, and reports false where the exchange is over already.
+// Whatever decides what the stream is sent is registered before: a client that has the headers relies on it.
+func (x *exchange) open() bool {
+	err := x.flush()
+	if errors.Is(err, http.ErrNotSupported) {
+		const reason = "the response can't be flushed: the ResponseWriter that Config.Wrap passes on has neither a Flush nor an Unwrap method"
+		x.srv.fail("%v: %s", x, reason)
+		http.Error(x.w, "ssetest: "+reason, http.StatusInternalServerError)
+	}
+	return err == nil
+}
+
+// write sends encoded events in one piece. They are flushed when it returns true; with false the client is gone.
+func (x *exchange) write(wire []byte, events int) bool {
+	if _, err := x.w.Write(wire); err != nil {
+		return false
+	}
+	if err := x.flush(); err != nil {
+		return false
+	}
+	x.events.Add(int64(events))
+	return true
+}
+
+// sent waits until what was flushed is on the wire, and reports false where the client is gone.
+// Over HTTP/1.1 it is; over HTTP/2 a flush hands it to another goroutine, and returns.
+func (x *exchange) sent() bool {
+	return x.stream == 0 || x.conn.h2.AwaitSent(x.stream, x.written)
+}
+
+// faulty reports whether a fault may have kept from the client what was written, or given it more.
+func (x *exchange) faulty() bool {
+	return x.disturbed.Load() || x.conn != nil && x.conn.socket.broken.Load()
+}
+
+// A countingWriter is the response of an HTTP/2 stream. It counts what net/http is given, so that sent can wait for just that.
+type countingWriter struct {
+	http.ResponseWriter
+	x *exchange
+}
+
+func (w countingWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.x.written += int64(n)
+	return n, err
+}
+
+func (w countingWriter) Flush() { _ = w.FlushError() }
+func (w countingWriter) FlushError() error {
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+func (w countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// describeStreams lists the streams that are open, for a failure.
+func (s *Server) describeStreams() string {
+	s.mu.Lock()
+	open := make([]*exchange, 0, len(s.streams))
+	for x := range s.streams {
+		open = append(open, x)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(open, func(a, b *exchange) int { return cmp.Compare(a.number, b.number) })
+
+	var b strings.Builder
+	fmt.Fprintf(&b, "open streams of %s: %d\n", s.URL, len(open))
+	for i, x := range open {
+		if i == maxListed {
+			fmt.Fprintf(&b, "  … and %d more\n", len(open)-i)
+			break
+		}
+		fmt.Fprintf(&b, "  %v, open for %v, %s sent\n", x, time.Since(x.since).Round(time.Millisecond), count(x.events.Load(), "event"))
+	}
+	return b.String()
+}
+
+// maxListed is how many lines of one kind a failure shows.
+const maxListed = 10

@@ -1,0 +1,176 @@
+package ssetest
+
+import (
+	"compress/gzip"
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// throughOutlet serves a request by a mux. An event stream that is to be compressed or disturbed goes through an outlet.
+func (s *Server) throughOutlet(w http.ResponseWriter, r *http.Request, pattern string, mux http.Handler) {
+	s.mu.Lock()
+	chaos := s.chaos
+	s.mu.Unlock()
+	compress := s.cfg.Compress && acceptsGzip(r.Header)
+	if chaos == nil && !s.cfg.Compress {
+		mux.ServeHTTP(w, r)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	o := &outlet{
+		ResponseWriter: w, x: exchangeOf(r), ctx: ctx, cancel: cancel, chaos: chaos, pattern: pattern,
+		mayCompress: s.cfg.Compress, compress: compress, head: r.Method == http.MethodHead,
+	}
+	mux.ServeHTTP(o, r.WithContext(ctx))
+	o.finish()
+}
+
+// An outlet stands between an endpoint and its response. Event streams are disturbed there, then compressed;
+// other responses pass as they are.
+type outlet struct {
+	http.ResponseWriter
+	x       *exchange
+	ctx     context.Context
+	cancel  context.CancelFunc
+	chaos   *chaos
+	pattern string
+
+	mayCompress bool // the server does
+	compress    bool // and the client accepts it
+	head        bool
+
+	decided bool         // the header has been written
+	events  *disturbance // nil where nothing is disturbed
+	gzip    *gzip.Writer // nil where nothing is compressed
+}
+
+// WriteHeader decides what happens to the body.
+func (o *outlet) WriteHeader(status int) {
+	if !o.decided && status >= 200 {
+		o.decided = true
+		if status == http.StatusOK && essence(o.Header().Get("Content-Type")) == "text/event-stream" {
+			o.stream()
+		}
+	}
+	o.ResponseWriter.WriteHeader(status)
+}
+
+// stream prepares for an event stream.
+func (o *outlet) stream() {
+	header := o.Header()
+	if o.mayCompress && header.Get("Content-Encoding") == "" {
+		header.Add("Vary", "Accept-Encoding")
+		if o.compress {
+			header.Set("Content-Encoding", "gzip")
+			header.Del("Content-Length")
+			if !o.head {
+				o.gzip = compressors.Get().(*gzip.Writer)
+				o.gzip.Reset(o.ResponseWriter)
+			}
+		}
+	}
+	if o.chaos != nil && !o.head {
+		header.Del("Content-Length")
+		o.events = o.chaos.disturb(o)
+	}
+}
+
+func (o *outlet) Write(p []byte) (int, error) {
+	if !o.decided {
+		o.WriteHeader(http.StatusOK)
+	}
+	if o.events != nil {
+		return o.events.write(p)
+	}
+	return o.put(p)
+}
+
+// put writes what has been disturbed.
+func (o *outlet) put(p []byte) (int, error) {
+	if o.gzip != nil {
+		return o.gzip.Write(p)
+	}
+	return o.ResponseWriter.Write(p)
+}
+
+// Flush flushes what has been written.
+func (o *outlet) Flush() { _ = o.FlushError() }
+
+// FlushError flushes what has been written, and says whether the client is gone.
+func (o *outlet) FlushError() error {
+	if !o.decided {
+		o.WriteHeader(http.StatusOK)
+	}
+	if o.events != nil && o.events.over != nil {
+		return o.events.over
+	}
+	return o.flush()
+}
+
+func (o *outlet) flush() error {
+	if o.gzip != nil {
+		if err := o.gzip.Flush(); err != nil {
+			return err
+		}
+	}
+	return http.NewResponseController(o.ResponseWriter).Flush()
+}
+
+// Unwrap lets [http.ResponseController] find what an outlet does not have.
+func (o *outlet) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+// finish ends the body, when the endpoint has returned.
+func (o *outlet) finish() {
+	if o.events != nil {
+		o.events.finish()
+	}
+	if o.gzip == nil {
+		return
+	}
+	if !o.x.aborted.Load() {
+		_ = o.gzip.Close() // where it fails, the client is gone
+	}
+	o.gzip.Reset(nil)
+	compressors.Put(o.gzip)
+}
+
+// compressors are used again, since each takes a megabyte and a half to make.
+var compressors = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic("ssetest: " + err.Error()) // the level is valid
+	}
+	return z
+}}
+
+// acceptsGzip reports whether a client accepts gzip (RFC 9110, section 12.5.3).
+func acceptsGzip(h http.Header) bool {
+	accepted := false
+	for _, element := range strings.Split(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		coding, parameters, _ := strings.Cut(element, ";")
+		switch strings.ToLower(strings.TrimSpace(coding)) {
+		case "gzip", "x-gzip":
+			return weight(parameters) > 0
+		case "*":
+			accepted = weight(parameters) > 0
+		}
+	}
+	return accepted
+}
+
+// weight is the quality value of an element: 1 where it has none.
+func weight(parameters string) float64 {
+	name, value, ok := strings.Cut(strings.TrimSpace(parameters), "=")
+	if !ok || !strings.EqualFold(strings.TrimSpace(name), "q") {
+		return 1
+	}
+	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	if err != nil {
+		return 0
+	}
+	return q
+}

@@ -1,0 +1,182 @@
+package ssetest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// A player serves steps on one exchange, in the goroutine of its handler.
+type player struct {
+	x     *exchange
+	ctx   context.Context // of the request: done when the client has left, or the server is closed
+	split int             // at most that many bytes a write; 0 for all
+}
+
+// How playing a step can end the stream. What nil leaves is a stream that goes on.
+var (
+	errEnded   = errors.New("the stream has come to its clean end")
+	errGone    = errors.New("the client has left, or the server is closed")
+	errBroken  = errors.New("the stream is to be broken off")
+	errHeld    = errors.New("the stream stays open and idle")
+	errStalled = errors.New("the connection stays open and dead")
+)
+
+func newPlayer(w http.ResponseWriter, r *http.Request) *player {
+	x := exchangeOf(r)
+	x.answerWith(w)
+	return &player{x: x, ctx: r.Context()}
+}
+
+// play serves steps until one of them ends the stream.
+func (p *player) play(steps []Step) error {
+	for _, step := range steps {
+		if err := step.play(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conclude leaves the stream as the last step wants it. It is the last thing that a handler calls.
+func (p *player) conclude(err error) {
+	switch {
+	case errors.Is(err, errHeld):
+		<-p.ctx.Done()
+	case errors.Is(err, errStalled):
+		<-p.ctx.Done()
+		p.x.abort()
+	case errors.Is(err, errBroken):
+		p.x.abort()
+	}
+}
+
+// abort breaks the stream off. It does not return.
+func (x *exchange) abort() {
+	x.aborted.Store(true)
+	panic(http.ErrAbortHandler)
+}
+
+// begin sends the headers. A body that is all there is goes out with them, and with its length.
+func (p *player) begin(response Response, alone bool) error {
+	if err := p.sleep(response.Delay); err != nil {
+		http.Error(p.x.w, closedText, http.StatusServiceUnavailable) // to a client that has left, for all it cares
+		return err
+	}
+	header := p.x.w.Header()
+	if response.status() == http.StatusOK {
+		setStreamHeader(header)
+	} else if !response.bodyless() {
+		header.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	for name, values := range response.Header {
+		header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	}
+	p.x.w.WriteHeader(response.status())
+	switch {
+	case response.bodyless():
+		return nil
+	case alone:
+		_, _ = io.WriteString(p.x.w, response.Body)
+		return nil
+	case !p.x.open():
+		return errGone
+	}
+	return p.send([]byte(response.Body), 0)
+}
+
+// send sends bytes that make up so many events, and returns when they are on the wire.
+func (p *player) send(wire []byte, events int) error {
+	size := len(wire)
+	if p.split > 0 {
+		size = p.split
+	}
+	for len(wire) > 0 {
+		n := min(size, len(wire))
+		if !p.x.write(wire[:n], 0) {
+			return errGone
+		}
+		wire = wire[n:]
+	}
+	if !p.x.sent() {
+		return errGone
+	}
+	p.x.events.Add(int64(events))
+	return nil
+}
+
+// sleep waits, unless the stream is over first.
+func (p *player) sleep(d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-p.ctx.Done():
+		return errGone
+	}
+}
+
+func (e Event) play(p *player) error {
+	wire, err := e.AppendText(nil)
+	if err != nil {
+		panic("ssetest: " + err.Error()) // check has seen it
+	}
+	return p.send(wire, 1)
+}
+
+func (c cut) play(p *player) error {
+	wire, err := c.event.AppendText(nil)
+	if err != nil {
+		panic("ssetest: " + err.Error()) // check has seen it
+	}
+	return p.send(wire[:c.n], 0)
+}
+
+func (r Response) play(*player) error {
+	panic("ssetest: a Response in the middle of a stream") // check has seen it
+}
+
+func (c comment) play(p *player) error { return p.send(appendComment(nil, string(c)), 0) }
+func (r raw) play(p *player) error     { return p.send([]byte(r), 0) }
+func (w wait) play(p *player) error    { return p.sleep(time.Duration(w)) }
+
+func (n split) play(p *player) error {
+	p.split = int(n)
+	return nil
+}
+
+func (c goAway) play(p *player) error {
+	p.x.goAway(http2.ErrCode(c))
+	return nil
+}
+
+func (c resetStream) play(p *player) error {
+	p.x.resetWith(http2.ErrCode(c))
+	return errBroken
+}
+
+func (e ending) play(p *player) error {
+	switch e {
+	case abortStream:
+		return errBroken
+	case resetConn:
+		p.x.conn.socket.reset()
+		return errBroken
+	case stall:
+		p.x.conn.socket.stall()
+		return errStalled
+	case hold:
+		return errHeld
+	default:
+		return errEnded
+	}
+}

@@ -1,0 +1,133 @@
+package ssetest
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-ssetest/sse/internal/h2conn"
+)
+
+// A socket is a connection as it was accepted, below TLS.
+type socket struct {
+	net.Conn
+	set      *sockets
+	progress *atomic.Int64
+	number   int // in order of acceptance, from 1
+
+	broken  atomic.Bool // by a fault: what was written is not what the client gets
+	stalled atomic.Bool // nothing more is sent
+	leaving atomic.Bool // it is closed when the HTTP/1.1 response that is under way has ended
+
+	h2 atomic.Pointer[h2conn.Conn] // what reads from it; nil where nobody can speak HTTP/2
+}
+
+func (k *socket) Read(p []byte) (int, error) {
+	n, err := k.Conn.Read(p)
+	k.progress.Add(int64(n))
+	return n, err
+}
+
+// Write writes in pieces, so that something large is seen to get on.
+func (k *socket) Write(p []byte) (int, error) {
+	const piece = 64 << 10
+	written := 0
+	for {
+		if k.stalled.Load() {
+			return len(p), nil // as a network does that loses everything
+		}
+		n, err := k.Conn.Write(p[written:min(len(p), written+piece)])
+		written += n
+		k.progress.Add(int64(n))
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+func (k *socket) Close() error {
+	k.set.remove(k)
+	return k.Conn.Close()
+}
+
+// CloseWrite lets net/http end a connection in order, as it does with a TCP connection.
+func (k *socket) CloseWrite() error {
+	if c, ok := k.Conn.(interface{ CloseWrite() error }); ok && !k.stalled.Load() {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// stall lets nothing more go out.
+func (k *socket) stall() {
+	k.broken.Store(true)
+	k.stalled.Store(true)
+}
+
+// reset closes the connection with a TCP RST.
+func (k *socket) reset() {
+	const patience = time.Second
+	if h2 := k.h2.Load(); h2 != nil {
+		h2.AwaitSettled(patience)
+	}
+	k.broken.Store(true)
+	k.set.remove(k)
+	reset(k.Conn)
+}
+
+// reset closes a connection in such a way that its client reads "connection reset by peer".
+func reset(c net.Conn) {
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// sockets are those that are open.
+type sockets struct {
+	mu   sync.Mutex // guards open
+	open map[*socket]struct{}
+}
+
+func (set *sockets) add(k *socket) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.open == nil {
+		set.open = make(map[*socket]struct{})
+	}
+	set.open[k] = struct{}{}
+}
+
+func (set *sockets) remove(k *socket) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	delete(set.open, k)
+}
+
+// all returns those that are open now.
+func (set *sockets) all() []*socket {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	open := make([]*socket, 0, len(set.open))
+	for k := range set.open {
+		open = append(open, k)
+	}
+	return open
+}
+
+// cut closes all connections below TLS, where nothing can hold that up.
+func (set *sockets) cut() {
+	for _, k := range set.all() {
+		_ = k.Close()
+	}
+}
+
+// resetStalled resets those that no end would get through.
+func (set *sockets) resetStalled() {
+	for _, k := range set.all() {
+		if k.stalled.Load() {
+			k.reset()
+		}
+	}
+}
