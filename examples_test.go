@@ -4,6 +4,7 @@ package ssetest_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -142,6 +143,109 @@ func TestYourClient(t *testing.T) {
 	news.Publish(ssetest.Data("rain"), ssetest.Data("more rain"))
 	srv.Close() // ends the stream behind the last event, cleanly
 	assert.Equal(t, []string{"rain", "more rain"}, <-got)
+}
+
+// follow is a client as you may have written it: where the stream breaks, it asks again for what came after the last event.
+func follow(ctx context.Context, client *http.Client, url string, got chan<- string) {
+	last := ""
+	for ctx.Err() == nil {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return
+		}
+		if last != "" {
+			request.Header.Set("Last-Event-ID", last)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			continue
+		}
+		for event, err := range ssetest.Events(response.Body) {
+			if err != nil {
+				break
+			}
+			last = event.ID
+			got <- event.Data
+		}
+		response.Body.Close()
+	}
+}
+
+// Your client under test, on streams that the test drives, and breaks.
+func TestYourClientComesBack(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	feed := srv.Feed("GET /feed")
+	got := make(chan string, 2)
+	go follow(t.Context(), srv.Client(), srv.URL+"/feed", got)
+
+	s := feed.Accept(t)                                                                   // the client is there
+	s.Send(ssetest.Event{ID: "1", Data: "one"}, ssetest.Raw("data: tw"), ssetest.Abort()) // in the middle of an event
+	s = feed.Accept(t)                                                                    // and has come back
+	assert.Equal(t, "1", s.LastEventID())
+	s.Send(ssetest.Event{ID: "2", Data: "two"})
+	assert.Equal(t, "one", <-got)
+	assert.Equal(t, "two", <-got)
+}
+
+// complete asks a language model, as you may have written it: once more where it is told to.
+func complete(ctx context.Context, client *http.Client, url, prompt string) (string, error) {
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(prompt))
+		if err != nil {
+			return "", err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		if response.StatusCode == http.StatusTooManyRequests {
+			continue
+		}
+		answer := ""
+		for event, err := range ssetest.Events(response.Body) {
+			if err != nil {
+				return answer, err
+			}
+			if event.Data == "[DONE]" {
+				return answer, nil
+			}
+			answer += event.Data
+		}
+		return answer, io.ErrUnexpectedEOF
+	}
+}
+
+// The streams of a language model, which answer a POST, from a script: refused, then answered.
+func TestYourModel(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Script("POST /v1/chat/completions",
+		ssetest.Script{ssetest.Response{Status: 429, Header: http.Header{"Retry-After": {"1"}}}},
+		ssetest.Script{ssetest.Data("Hel"), ssetest.Comment("busy"), ssetest.Data("lo"), ssetest.Data("[DONE]")},
+	)
+	answer, err := complete(t.Context(), srv.Client(), srv.URL+"/v1/chat/completions", `{"prompt": "hi"}`)
+	require.NoError(t, err)
+	assert.Equal(t, "Hello", answer)
+
+	requests := srv.Requests()
+	require.Len(t, requests, 2)
+	assert.JSONEq(t, `{"prompt": "hi"}`, requests[1].Body)
+}
+
+// An unreliable server, the same in every run.
+func TestChaos(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Script("GET /feed", ssetest.Script{ssetest.Data("one"), ssetest.Data("two"), ssetest.Data("three")})
+	srv.Chaos(ssetest.Chaos{Seed: 7, Abort: 0.3, Split: 0.5})
+	whole := 0
+	for range 20 {
+		text, err := headlines(t.Context(), srv.Client(), srv.URL+"/feed")
+		assert.Subset(t, []string{"one", "two", "three"}, text) // never half an event
+		if err == nil {
+			whole++
+		}
+	}
+	assert.Equal(t, 7, whole) // of 20, whatever the protocol and the machine
 }
 
 // Without a test there are Start and Dial.

@@ -28,7 +28,8 @@
 //	id: 85954420-66e1-4933-ab28-18d3d6a86355
 //	retry: 6000
 //
-// [Server.Topic] makes further topics as /post is one, and [Server.Handle] serves handlers of your own.
+// [Server.Topic] makes further topics as /post is one, [Server.Handle] serves handlers of your own, and [Server.Script] and [Server.Feed]
+// streams that are made for a test.
 // Config.Wrap goes around all of them.
 //
 // A wrong method is answered with 405 and Allow. What POST /post cannot take is answered with 400 (the body is not JSON; the answer
@@ -49,6 +50,32 @@
 // A client that sends Last-Event-ID gets from a topic what came after the event with that ID, events without an ID included,
 // as far as the history goes (Config.History), and then what is new. An ID that the history does not have replays nothing.
 // The letters go on behind the letter with that ID, and with any other ID begin anew.
+//
+// # Scripts and feeds
+//
+// [Server.Script] answers requests with a [Script]: steps that are served in order, to every request the same, or of several scripts each to one
+// request. [Server.Feed] gives the streams of a pattern to the test, which accepts them one after the other and sends what it likes:
+// [Feed.Accept], [ServerStream.Send]. Both take any pattern of [net/http.ServeMux], methods like POST included, and come before the built-in
+// endpoints. [Server.Requests] tells what was asked.
+//
+// # Faults
+//
+// Some steps break a stream: [Abort], [ResetStream], [ResetConn], [Stall]; [GoAway], [Split] and [Cut] trouble it. They can stand anywhere, between
+// events or, behind a [Raw] or a [Cut], in the middle of one. What was sent before is on the wire before they happen.
+// [Server.Down] and [Server.Up] take the whole server away and bring it back, and [Server.Chaos] makes any of its endpoints unreliable,
+// with faults that are drawn from a seed and are the same in every run.
+//
+//	step         HTTP/1.1                                       HTTP/2
+//	End          clean end of the body                          END_STREAM
+//	Abort        connection closed inside the body              RST_STREAM(INTERNAL_ERROR)
+//	ResetStream  as Abort                                       RST_STREAM with the code
+//	GoAway       connection closed behind the response          GOAWAY; open streams go on
+//	ResetConn    TCP RST                                        TCP RST, for all its streams
+//	Stall        not one byte more, until the client leaves     the same for the whole connection
+//	Hold         open and idle                                  open and idle, PINGs answered
+//
+// A client of ours sees the clean end as [io.EOF], and else [ErrStreamAborted], [ErrConnectionReset] or [ErrGoneAway], over every protocol:
+// [EventSource.Next], [Stream.ExpectError].
 //
 // # Streams and assertions
 //
@@ -74,7 +101,7 @@
 // # Close
 //
 // [Server.Close] ends every stream behind the last event that was published, waits until that end has left,
-// and does not wait for clients. A panic in a handler, a handler that outlives Close, and a response that can't be flushed
+// and does not wait for clients. Scripts that wait or hold end there; a connection that stalls is reset. A panic in a handler, a handler that outlives Close, and a response that can't be flushed
 // fail the server's test. What is no failure but may explain one, such as a TLS handshake that failed, an unknown Last-Event-ID or
 // a stream that fell too far behind, is kept and shown when a test has failed.
 package ssetest
