@@ -19,7 +19,8 @@ import (
 //
 // An event that a topic of a [Server] in this process has sent, and that nobody took, fails the test when the stream is closed,
 // unless [Stream.IgnoreRest] was called. The check waits until everything has arrived that the server sent. Letters have no end,
-// and what a foreign server sends nobody knows: there only [Stream.ExpectEnd] asks that nothing was left.
+// scripts and feeds can send half events, faults take events away, and what a foreign server sends nobody knows:
+// there only [Stream.ExpectEnd] asks that nothing was left.
 type Stream struct {
 	t       testing.TB
 	source  *EventSource
