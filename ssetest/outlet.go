@@ -125,6 +125,9 @@ func (o *outlet) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 // finish ends the body, when the endpoint has returned.
 func (o *outlet) finish() {
+	if o.head && !o.decided {
+		o.WriteHeader(http.StatusOK) // nothing was written, but the header has to tell what would have been
+	}
 	if o.events != nil {
 		o.events.finish()
 	}

@@ -1,0 +1,190 @@
+package ssetest_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+const chaoticText = "data: one\n\n: comment\n\nid: 2\r\ndata: two\r\n\r\ndata: three\n: comment\ndata: 3\n\ndata: four\r\rdata: five\n\n"
+
+// chaoticStreams opens so many streams, each on a connection of its own, and returns how often each was seen: its text, and how it ended.
+func chaoticStreams(t *testing.T, p ssetest.Protocol, chaos ssetest.Chaos, n int) map[string]int {
+	t.Helper()
+	srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+	srv.Script("GET /feed", ssetest.Script{ssetest.Raw(chaoticText[:20]), ssetest.Raw(chaoticText[20:])})
+	srv.Chaos(chaos)
+	transport := srv.Client().Transport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true
+	client := &http.Client{Transport: transport}
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for range n / 4 {
+				how := "headers"
+				response, err := client.Get(srv.URL + "/feed")
+				if err == nil {
+					var text []byte
+					text, err = io.ReadAll(response.Body)
+					_ = response.Body.Close()
+					how = string(text)
+				}
+				mu.Lock()
+				seen[fmt.Sprintf("%s, broken %v", how, err != nil)]++
+				mu.Unlock()
+			}
+		})
+	}
+	clients.Wait()
+	return seen
+}
+
+// TestChaosIsTheSameInEveryRun has three thousand streams a run.
+func TestChaosIsTheSameInEveryRun(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP1, ssetest.H2C} {
+		t.Run(p.String(), func(t *testing.T) {
+			t.Parallel()
+			chaos := ssetest.Chaos{Seed: 7, Abort: 0.1, Split: 0.3, Duplicate: 0.1}
+			first := chaoticStreams(t, p, chaos, 3000)
+			assert.Greater(t, len(first), 20)
+			second := chaoticStreams(t, p, chaos, 3000)
+			for transcript, n := range first {
+				require.Equal(t, n, second[transcript], transcript)
+			}
+			assert.Len(t, second, len(first))
+			chaos.Seed = 8
+			other, again := chaoticStreams(t, p, chaos, 200), chaoticStreams(t, p, chaos, 200)
+			assert.True(t, reflect.DeepEqual(other, again))
+			chaos.Seed = 7
+			assert.False(t, reflect.DeepEqual(other, chaoticStreams(t, p, chaos, 200)), "another seed")
+		})
+	}
+}
+
+// TestChaosResetsHoldUpNobody only looks at how many streams were broken: what a client has not read yet when its connection
+// is reset is for its kernel to keep, or not.
+func TestChaosResetsHoldUpNobody(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		broken := 0
+		for transcript, n := range chaoticStreams(t, p, ssetest.Chaos{Seed: 7, Reset: 0.1, Split: 0.3}, 400) {
+			if strings.HasSuffix(transcript, "broken true") {
+				broken += n
+			}
+		}
+		again := 0
+		for transcript, n := range chaoticStreams(t, p, ssetest.Chaos{Seed: 7, Reset: 0.1}, 400) {
+			if strings.HasSuffix(transcript, "broken true") {
+				again += n
+			}
+		}
+		assert.Equal(t, broken, again)
+		assert.NotZero(t, broken)
+	})
+}
+
+// TestChaosDoesNotDependOnWrites has a handler write the same in other pieces.
+func TestChaosDoesNotDependOnWrites(t *testing.T) {
+	for seed := range uint64(40) {
+		var all []string
+		for _, size := range []int{1, 3, 17, len(chaoticText)} {
+			srv := ssetest.NewServer(t, nil)
+			srv.Handle("GET /feed", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				for rest := chaoticText; rest != ""; rest = rest[min(size, len(rest)):] {
+					if _, err := io.WriteString(w, rest[:min(size, len(rest))]); err != nil {
+						return
+					}
+					_ = http.NewResponseController(w).Flush()
+				}
+			}))
+			srv.Chaos(ssetest.Chaos{Seed: seed, Abort: 0.2, Split: 0.3, Duplicate: 0.2})
+			text, err := io.ReadAll(get(t, srv, "/feed").Body)
+			all = append(all, fmt.Sprintf("%q broken %v", text, err != nil))
+			srv.Close()
+		}
+		for _, other := range all[1:] {
+			require.Equal(t, all[0], other, "seed %d", seed)
+		}
+	}
+}
+
+func TestChaosReachesEveryEndpoint(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1})
+		feed := srv.Feed("GET /feed")
+		calm := srv.Open(t, "/post", nil)
+		open := func() map[string]*ssetest.Stream {
+			streams := make(map[string]*ssetest.Stream)
+			for _, path := range []string{"/feed", "/sse", "/post"} {
+				streams[path] = srv.Open(t, path, nil)
+			}
+			return streams
+		}
+		send := func() {
+			feed.Accept(t).Send(ssetest.Event{Data: "x", ID: "1"})
+			srv.Tick(1)
+			srv.Publish(ssetest.Data("x"))
+			calm.ExpectData("x")
+		}
+		srv.Chaos(ssetest.Chaos{Duplicate: 1, Split: 1})
+		streams := open()
+		send()
+		for path, s := range streams {
+			twice := s.Take(2)
+			assert.Equal(t, twice[0], twice[1], path)
+			s.Close()
+		}
+		srv.Chaos(ssetest.Chaos{})
+		streams = open()
+		send()
+		for _, s := range streams {
+			s.Next()
+			s.ExpectSilence(time.Millisecond)
+			s.Close()
+		}
+		srv.Chaos(ssetest.Chaos{Abort: 1})
+		aborted := srv.Open(t, "/post", nil)
+		assert.Equal(t, 2, srv.Post(1))
+		aborted.ExpectError(ssetest.ErrStreamAborted)
+		calm.ExpectData("1")
+		status, _ := post(t, srv, "/post", "application/json", "2") // no stream: no chaos
+		assert.Equal(t, http.StatusSeeOther, status)
+		calm.ExpectData("2")
+	})
+}
+
+func TestChaosShowsItsPlan(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, nil)
+		srv.Script("GET /feed", ssetest.Script{ssetest.Data("1"), ssetest.Data("2")})
+		srv.Chaos(ssetest.Chaos{Seed: 7, Duplicate: 1})
+		srv.Open(t, "/feed", nil).ExpectData("1", "2")
+	})
+	assert.Contains(t, failed.text(), "number 2 of 2 differs")
+	assert.Contains(t, strings.Join(failed.logs, "\n"), "ssetest: chaos with seed 7: 2 events disturbed\n"+
+		"  GET /feed, stream 1, event 1: sent twice\n  GET /feed, stream 1, event 2: sent twice\n")
+}
+
+func TestChaosDelays(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /feed", ssetest.Script{ssetest.Data("1"), ssetest.Data("2")})
+		srv.Chaos(ssetest.Chaos{Delay: 3 * time.Millisecond})
+		srv.Open(t, "/feed", nil).ExpectData("1", "2")
+		srv.Chaos(ssetest.Chaos{Delay: 1000 * time.Hour})
+		get(t, srv, "/feed")
+		closeAtOnce(t, srv)
+	})
+}

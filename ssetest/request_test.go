@@ -1,0 +1,123 @@
+package ssetest_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+func TestRequestsAreRecorded(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("/x", ssetest.Script{})
+		long := strings.Repeat("x", 65<<10)
+		for _, body := range []string{"short", long} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/x?a=b", strings.NewReader(body))
+			require.NoError(t, err)
+			r.Header.Set("X-Mine", "1")
+			r.Header.Set("Last-Event-ID", "7")
+			response, err := srv.Client().Do(r)
+			require.NoError(t, err)
+			readBody(t, response)
+		}
+		request(t, srv, "OPTIONS", "/nowhere")
+		srv.AwaitRequests(t, 3)
+		for range 2 { // what is changed is a copy
+			requests := srv.Requests()
+			require.Len(t, requests, 3)
+			for i, r := range requests {
+				assert.Equal(t, 1, r.Connection)
+				assert.Equal(t, i+1, r.Stream)
+				assert.Equal(t, isH2(p), r.Proto == "HTTP/2.0")
+				assert.NotContains(t, r.Header, "Ssetest-Stream")
+			}
+			first, second := requests[0], requests[1]
+			assert.Equal(t, []string{"POST", "/x?a=b", "7", "1", "short"}, []string{
+				first.Method, first.URL.String(), first.LastEventID, first.Header.Get("X-Mine"), first.Body,
+			})
+			assert.True(t, strings.HasSuffix(srv.URL, first.Host))
+			assert.False(t, first.BodyCut)
+			assert.True(t, second.BodyCut)
+			assert.Equal(t, long[:64<<10], second.Body)
+			assert.Contains(t, first.String(), `POST /x?a=b HTTP/`)
+			assert.Contains(t, first.String(), `Last-Event-ID: "7" (connection 1, stream 1)`)
+			first.Header.Set("X-Mine", "2")
+			first.URL.Path = "/y"
+		}
+	})
+}
+
+func TestAwaitRequestsWaitsForBodies(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("POST /x", ssetest.Script{})
+		body, send := io.Pipe()
+		answered := make(chan error)
+		go func() {
+			response, err := srv.Client().Post(srv.URL+"/x", "text/plain", body)
+			if err == nil {
+				err = response.Body.Close()
+			}
+			answered <- err
+		}()
+		for _, part := range []string{"one ", "two"} {
+			_, err := io.WriteString(send, part)
+			require.NoError(t, err)
+		}
+		require.NoError(t, send.Close())
+		srv.AwaitRequests(t, 1)
+		assert.Equal(t, "one two", srv.Requests()[0].Body)
+		require.NoError(t, <-answered)
+	})
+}
+
+func TestOnlyTheNewestRequestsAreKept(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
+	const n = 10_100
+	for i := range n {
+		path := "/nowhere"
+		if i == n-1 {
+			path = "/last"
+		}
+		response, err := srv.Client().Head(srv.URL + path)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+	}
+	srv.AwaitRequests(t, n)
+	requests := srv.Requests()
+	require.Len(t, requests, 10_000)
+	assert.Equal(t, n-len(requests)+1, requests[0].Stream)
+	assert.Equal(t, "/last", requests[len(requests)-1].URL.Path)
+}
+
+func TestMaxConcurrentStreams(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.H2C} {
+		for most, connections := range map[int]int{3: 3, 0: 1, -1: 1} {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, MaxConcurrentStreams: most})
+			for range 7 {
+				get(t, srv, "/post")
+			}
+			seen := make(map[int]bool)
+			for _, r := range srv.Requests() {
+				seen[r.Connection] = true
+			}
+			assert.Len(t, seen, connections, "%v with at most %d", p, most)
+
+			conn := dialRaw(t, srv)
+			require.NoError(t, startStream(conn, p, "/post"))
+			frame, err := http2.NewFramer(io.Discard, conn).ReadFrame()
+			require.NoError(t, err)
+			announced, ok := frame.(*http2.SettingsFrame).Value(http2.SettingMaxConcurrentStreams)
+			assert.True(t, ok)
+			assert.Equal(t, map[int]uint32{3: 3, 0: 250, -1: 1<<31 - 1}[most], announced)
+			require.NoError(t, conn.Close())
+		}
+	}
+}
