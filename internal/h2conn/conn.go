@@ -34,6 +34,7 @@ type Conn struct {
 	writing   chan struct{}
 	out       scanner
 	begun     bool                // a frame has gone out
+	inBlock   bool                // a field block has begun and not ended
 	pending   []byte              // frames that go out when the one that is being written has ended
 	completed []http2.FrameHeader // by the write that is going on
 
@@ -151,13 +152,15 @@ func (c *Conn) scan(p []byte) (out []byte, boundary int) {
 			c.recode(out[i:i+n], at)
 		}
 		if i += n; complete {
-			c.completed = append(c.completed, c.out.frame())
-			if boundary < 0 {
+			f := c.out.frame()
+			c.completed = append(c.completed, f)
+			c.inBlock = leavesBlockOpen(f)
+			if boundary < 0 && !c.inBlock {
 				boundary = i
 			}
 		}
 	}
-	c.begun = c.begun || boundary >= 0
+	c.begun = c.begun || len(c.completed) > 0
 	return out, boundary
 }
 
@@ -208,6 +211,12 @@ func endsStream(f http2.FrameHeader) bool {
 	}
 }
 
+// leavesBlockOpen reports whether a frame has to be followed by a CONTINUATION, with nothing in between (RFC 9113, section 6.10).
+// The server sends no PUSH_PROMISE.
+func leavesBlockOpen(f http2.FrameHeader) bool {
+	return (f.Type == http2.FrameHeaders || f.Type == http2.FrameContinuation) && !f.Flags.Has(http2.FlagHeadersEndHeaders)
+}
+
 // AwaitSent waits until n bytes of a stream's DATA have left, and reports false where the stream is over before.
 func (c *Conn) AwaitSent(id uint32, n int64) bool {
 	c.mu.Lock()
@@ -249,7 +258,10 @@ func (c *Conn) GoAway(code http2.ErrCode) error {
 	}
 	c.writing <- struct{}{}
 	defer func() { <-c.writing }()
-	if !c.begun || c.out.within() {
+	if c.done.Load() {
+		return nil // nothing more is sent
+	}
+	if !c.begun || c.out.within() || c.inBlock {
 		// The first frame has to be the server's SETTINGS.
 		c.pending = append(c.pending, frame.Bytes()...)
 		return nil

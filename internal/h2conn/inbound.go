@@ -68,6 +68,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if in.left -= n; in.left == 0 {
 		c.readPayload()
 	}
+	if len(in.ready) > 0 {
+		return n, nil // an error comes again, behind what is ready
+	}
 	return n, err
 }
 
