@@ -50,6 +50,7 @@ func (p *player) conclude(err error) {
 		<-p.ctx.Done()
 	case errors.Is(err, errStalled):
 		<-p.ctx.Done()
+		p.x.conn.socket.reset() // Close may have begun before the connection was stalled
 		p.x.abort()
 	case errors.Is(err, errBroken):
 		p.x.abort()
