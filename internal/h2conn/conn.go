@@ -8,6 +8,7 @@ package h2conn
 import (
 	"bytes"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,10 +34,11 @@ type Conn struct {
 	// and therefore no mutex: in a synctest bubble a goroutine that waits for one holds up the clock.
 	writing   chan struct{}
 	out       scanner
-	begun     bool                // a frame has gone out
-	inBlock   bool                // a field block has begun and not ended
-	pending   []byte              // frames that go out when the one that is being written has ended
-	completed []http2.FrameHeader // by the write that is going on
+	begun     bool        // a frame has gone out
+	inBlock   bool        // a field block has begun and not ended
+	ending    bool        // that block ends its stream
+	pending   []byte      // frames that go out when the one that is being written has ended
+	completed []completed // by the write that is going on
 
 	mu       sync.Mutex // guards what follows; never held over a read or a write
 	changed  sync.Cond  // one of these has changed
@@ -53,6 +55,12 @@ type stream struct {
 	sent  int64 // bytes of DATA that have left
 	code  http2.ErrCode
 	coded bool // code goes into its RST_STREAM
+}
+
+// completed is a frame of which nothing is missing.
+type completed struct {
+	http2.FrameHeader
+	last bool // it is the last that the server sends on its stream
 }
 
 // What a client speaks.
@@ -137,7 +145,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // scan goes on through what is about to be written, collects the frames that are completed by it, and puts the codes
-// that were asked for into each RST_STREAM. It returns what is to be written, and the index behind its first whole frame, or -1.
+// that were asked for into each RST_STREAM. It returns what is to be written, and the index of the first place
+// behind a whole frame where another may come, or -1.
 func (c *Conn) scan(p []byte) (out []byte, boundary int) {
 	out, boundary = p, -1
 	codes := c.hasCodes()
@@ -153,8 +162,8 @@ func (c *Conn) scan(p []byte) (out []byte, boundary int) {
 		}
 		if i += n; complete {
 			f := c.out.frame()
-			c.completed = append(c.completed, f)
 			c.inBlock = leavesBlockOpen(f)
+			c.completed = append(c.completed, completed{f, c.endsStream(f)})
 			if boundary < 0 && !c.inBlock {
 				boundary = i
 			}
@@ -171,10 +180,15 @@ func (c *Conn) hasCodes() bool {
 }
 
 // recode overwrites a part of the error code of the RST_STREAM that is being written, which begins at an index of it.
+// A stream whose end comes before it in the same write still counts as open, but the code was not meant for what follows.
 func (c *Conn) recode(part []byte, at int) {
+	id := c.out.frame().StreamID
+	if slices.ContainsFunc(c.completed, func(f completed) bool { return f.last && f.StreamID == id }) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.open[c.out.frame().StreamID]; s != nil && s.coded {
+	if s := c.open[id]; s != nil && s.coded {
 		code := [...]byte{byte(s.code >> 24), byte(s.code >> 16), byte(s.code >> 8), byte(s.code)}
 		copy(part, code[at:])
 	}
@@ -188,7 +202,7 @@ func (c *Conn) sent() {
 		if s := c.open[f.StreamID]; s != nil && f.Type == http2.FrameData {
 			s.sent += int64(f.Length)
 		}
-		if endsStream(f) {
+		if f.last {
 			ended += c.remove(f.StreamID)
 		}
 	}
@@ -198,23 +212,32 @@ func (c *Conn) sent() {
 }
 
 // endsStream reports whether a frame is the last that the server sends on its stream (RFC 9113, section 5.1).
-func endsStream(f http2.FrameHeader) bool {
+// Of a field block, the first frame says whether it ends the stream, and the last one does it. It is called for each frame once.
+func (c *Conn) endsStream(f http2.FrameHeader) bool {
 	switch f.Type {
 	case http2.FrameData:
 		return f.Flags.Has(http2.FlagDataEndStream)
-	case http2.FrameHeaders:
-		return f.Flags.Has(http2.FlagHeadersEndStream)
 	case http2.FrameRSTStream:
 		return true
-	default:
-		return false
+	case http2.FrameHeaders:
+		c.ending = f.Flags.Has(http2.FlagHeadersEndStream)
+		return c.ending && !c.inBlock
+	case http2.FrameContinuation:
+		return c.ending && !c.inBlock
+	case http2.FramePushPromise:
+		c.ending = false
 	}
+	return false
 }
 
 // leavesBlockOpen reports whether a frame has to be followed by a CONTINUATION, with nothing in between (RFC 9113, section 6.10).
-// The server sends no PUSH_PROMISE.
 func leavesBlockOpen(f http2.FrameHeader) bool {
-	return (f.Type == http2.FrameHeaders || f.Type == http2.FrameContinuation) && !f.Flags.Has(http2.FlagHeadersEndHeaders)
+	switch f.Type {
+	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		return !f.Flags.Has(http2.FlagHeadersEndHeaders) // the same bit in all of them
+	default:
+		return false
+	}
 }
 
 // AwaitSent waits until n bytes of a stream's DATA have left, and reports false where the stream is over before.

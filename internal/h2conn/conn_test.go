@@ -21,6 +21,7 @@ var endings = map[string]struct {
 	"DATA with END_STREAM":       {false, lastData(3, "data: x\n\n")},
 	"empty DATA with END_STREAM": {false, lastData(3, "")},
 	"HEADERS with END_STREAM":    {false, request(3)},
+	"HEADERS and CONTINUATION":   {false, inTwo(opening(3), continuation(3, true, "\x88"))},
 	"RST_STREAM of the server":   {false, reset(3, http2.ErrCodeCancel)},
 	"RST_STREAM of the client":   {true, reset(3, http2.ErrCodeCancel)},
 }
@@ -118,6 +119,20 @@ func TestStreamIsOpenUntilAllOfItsEndIsWritten(t *testing.T) {
 	require.Equal(t, 1, h.group.Streams(), "a byte is missing")
 	h.send(end[len(end)-1:])
 	assert.Equal(t, 0, h.group.Streams())
+}
+
+// END_STREAM is in the first frame of a field block, but the stream ends with the last one.
+func TestStreamIsOpenUntilAllOfItsFieldBlockIsWritten(t *testing.T) {
+	for _, piece := range pieces {
+		h := newHarness(t, piece)
+		h.open(1)
+		h.send(frames(t, unfinished(1), continuation(1, true, ""))) // a response
+		require.Equal(t, 1, h.group.Streams(), "behind a field block that ends nothing")
+		h.send(frames(t, opening(1), continuation(1, false, "\x88"))) // trailers
+		require.Equal(t, 1, h.group.Streams(), "a frame is missing")
+		h.send(frames(t, continuation(1, true, "")))
+		assert.Equal(t, 0, h.group.Streams())
+	}
 }
 
 func TestCloseEndsWhatIsOpen(t *testing.T) {

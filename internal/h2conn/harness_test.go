@@ -20,18 +20,24 @@ var pieces = []int{1, 2, 8, 9, 10, 1 << 20}
 // wire is the connection beneath: it reads what the client is to send, in pieces of at most piece bytes, and keeps what is written.
 type wire struct {
 	net.Conn
-	inbound  bytes.Buffer
-	outbound bytes.Buffer
-	piece    int
-	broken   error  // what a read gives in place of io.EOF
-	fail     error  // what a write gives
-	failAt   int    // how many bytes of a write that fails have left
-	during   func() // called in a write, before it has happened
-	finished int    // calls of CloseWrite
+	inbound   bytes.Buffer
+	outbound  bytes.Buffer
+	piece     int
+	broken    error  // what a read gives in place of io.EOF
+	fail      error  // what a write gives
+	withBytes bool   // broken comes with the last bytes, and once
+	failAt    int    // how many bytes of a write that fails have left
+	during    func() // called in a write, before it has happened
+	finished  int    // calls of CloseWrite
 }
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.inbound.Read(p[:min(w.piece, len(p))])
+	if w.withBytes && w.inbound.Len() == 0 {
+		broken := w.broken
+		w.withBytes, w.broken = false, nil
+		return n, broken
+	}
 	if err != nil && w.broken != nil {
 		return n, w.broken
 	}
@@ -81,6 +87,30 @@ func request(id uint32) frame {
 func response(id uint32) frame {
 	return func(f *http2.Framer) error {
 		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndHeaders: true})
+	}
+}
+
+// unfinished is a response whose field block goes on.
+func unfinished(id uint32) frame {
+	return func(f *http2.Framer) error {
+		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}})
+	}
+}
+
+// promise is a PUSH_PROMISE whose field block goes on.
+func promise(id, promised uint32) frame {
+	return func(f *http2.Framer) error {
+		return f.WritePushPromise(http2.PushPromiseParam{StreamID: id, PromiseID: promised, BlockFragment: []byte{0x82}})
+	}
+}
+
+// inTwo is what needs two frames.
+func inTwo(first, second frame) frame {
+	return func(f *http2.Framer) error {
+		if err := first(f); err != nil {
+			return err
+		}
+		return second(f)
 	}
 }
 

@@ -34,6 +34,7 @@ type inbound struct {
 	header [frameHeaderLen]byte
 	have   int    // bytes of header that have been read
 	ready  []byte // goes to the server before anything else is read
+	err    error  // goes to the server behind ready
 	left   int    // bytes of the frame's payload that are to be read
 	tail   []byte // goes to the server behind the payload
 	field  []byte // is to be appended to the field block that is being read
@@ -50,10 +51,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return c.Conn.Read(p)
 	}
 	in := &c.in
+	if err := in.err; err != nil && len(in.ready) == 0 {
+		in.err = nil
+		return 0, err
+	}
 	for len(in.ready) == 0 && in.left == 0 {
 		n, err := c.Conn.Read(in.header[in.have:])
 		if in.have += n; in.have == frameHeaderLen {
 			in.have = 0
+			in.err = err // it may come with the last bytes, and a server that gets it does not ask for more
 			c.readHeader()
 		} else if err != nil {
 			return 0, err
@@ -69,7 +75,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.readPayload()
 	}
 	if len(in.ready) > 0 {
-		return n, nil // an error comes again, behind what is ready
+		in.err, err = err, nil
 	}
 	return n, err
 }

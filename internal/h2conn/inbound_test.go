@@ -298,6 +298,35 @@ func TestErrorsReachTheReader(t *testing.T) {
 	}
 }
 
+// A connection may return an error together with the last bytes before it. The server gets it behind all that it is to read,
+// and once: then it goes on.
+func TestErrorThatComesWithBytes(t *testing.T) {
+	rest := frames(t, data(1, "a body"))
+	sent := slices.Concat(frames(t, request(1)), rest)
+	want := slices.Concat(frames(t, opening(1), added(1, 1)), rest)
+	for cut := 1; cut <= len(sent); cut++ {
+		for way, reader := range bufferSizes {
+			w := &wire{piece: 1 << 20, broken: errDeadline}
+			conn := h2conn.New(w, h2conn.NewGroup(func() {}))
+			w.inbound.WriteString(http2.ClientPreface)
+			_, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
+			require.NoError(t, err)
+
+			w.withBytes = true
+			w.inbound.Write(sent[:cut])
+			before, err := io.ReadAll(reader(conn))
+			require.ErrorIs(t, err, errDeadline)
+			w.inbound.Write(sent[cut:])
+			after, err := io.ReadAll(reader(conn))
+			require.NoError(t, err)
+			assert.Equal(t, want, slices.Concat(before, after), "cut at %d, read %s", cut, way)
+			if cut == len(sent)-len(rest) {
+				assert.Equal(t, want[:len(want)-len(rest)], before, "all of the request, and the field that is added")
+			}
+		}
+	}
+}
+
 // An end in the middle of a frame is one for the reader as well, who has had what came before, but for a header that is not complete.
 func TestEndInTheMiddleOfAFrame(t *testing.T) {
 	asked, body := frames(t, request(1)), frames(t, data(1, "a body"))

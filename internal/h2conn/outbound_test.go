@@ -52,6 +52,28 @@ func TestResetWith(t *testing.T) {
 	}
 }
 
+// What comes behind the end of a stream keeps its code, be it in the same write or in another.
+func TestResetWithLeavesWhatIsBehindTheEnd(t *testing.T) {
+	for name, c := range map[string]struct{ first, want frame }{
+		"DATA":                     {lastData(1, ""), lastData(1, "")},
+		"HEADERS":                  {request(1), request(1)},
+		"HEADERS and CONTINUATION": {inTwo(opening(1), continuation(1, true, "")), inTwo(opening(1), continuation(1, true, ""))},
+		"RST_STREAM":               {reset(1, http2.ErrCodeInternal), reset(1, odd)},
+	} {
+		for _, piece := range pieces {
+			t.Run(fmt.Sprintf("%s in pieces of %d", name, piece), func(t *testing.T) {
+				h := newHarness(t, piece)
+				h.open(1, 3)
+				h.ResetWith(1, odd)
+				h.ResetWith(3, odd)
+				h.write(frames(t, c.first, reset(1, http2.ErrCodeNo), reset(3, http2.ErrCodeNo)))
+				assert.Equal(t, frames(t, c.want, reset(1, http2.ErrCodeNo), reset(3, odd)), h.written())
+				assert.Zero(t, h.Codes())
+			})
+		}
+	}
+}
+
 func TestResetWithForSeveralStreams(t *testing.T) {
 	h := newHarness(t, 3)
 	h.open(1, 3, 5)
@@ -153,6 +175,26 @@ func TestGoAwayComesBetweenFrames(t *testing.T) {
 			h.write(text[cut:])
 			require.Equal(t, slices.Concat(text[:end], want, text[end:]), h.written(), "at %d, in pieces of %d", cut, piece)
 			require.Equal(t, 1, h.group.Streams(), "it is among the frames, but is none of them")
+		}
+	}
+}
+
+// Nothing may come between the frames of a field block (RFC 9113, section 4.3).
+func TestGoAwayWaitsForAllFramesOfAFieldBlock(t *testing.T) {
+	for name, first := range map[string]frame{"HEADERS": unfinished(1), "HEADERS with END_STREAM": opening(1), "PUSH_PROMISE": promise(1, 2)} {
+		block := frames(t, first, continuation(1, false, ""), continuation(1, false, "\x88"), continuation(1, true, "\x88"))
+		text := slices.Concat(block, frames(t, pong))
+		want := slices.Concat(block, frames(t, goAway(1, http2.ErrCodeNo), pong))
+		for cut := 1; cut <= len(block); cut++ {
+			for _, piece := range pieces {
+				h := newHarness(t, piece)
+				h.open(1)
+				h.send(frames(t, settings))
+				h.write(text[:cut])
+				require.NoError(t, h.GoAway(http2.ErrCodeNo))
+				h.write(text[cut:])
+				require.Equal(t, want, h.written(), "%s, at %d, in pieces of %d", name, cut, piece)
+			}
 		}
 	}
 }
