@@ -3,8 +3,10 @@ package ssetest_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,15 +53,15 @@ func chaoticStreams(t *testing.T, p ssetest.Protocol, chaos ssetest.Chaos, n int
 	return seen
 }
 
-// TestChaosIsTheSameInEveryRun has three thousand streams a run.
+// TestChaosIsTheSameInEveryRun has three thousand streams, in two runs.
 func TestChaosIsTheSameInEveryRun(t *testing.T) {
 	for _, p := range []ssetest.Protocol{ssetest.HTTP1, ssetest.H2C} {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
-			chaos := ssetest.Chaos{Seed: 7, Abort: 0.1, Split: 0.3, Duplicate: 0.1}
-			first := chaoticStreams(t, p, chaos, 3000)
+			chaos := ssetest.Chaos{Seed: 7, Abort: 0.1, Reset: 0.02, Split: 0.3, Duplicate: 0.1}
+			first := chaoticStreams(t, p, chaos, 1500)
 			assert.Greater(t, len(first), 20)
-			second := chaoticStreams(t, p, chaos, 3000)
+			second := chaoticStreams(t, p, chaos, 1500)
 			for transcript, n := range first {
 				require.Equal(t, n, second[transcript], transcript)
 			}
@@ -73,24 +75,17 @@ func TestChaosIsTheSameInEveryRun(t *testing.T) {
 	}
 }
 
-// TestChaosResetsHoldUpNobody only looks at how many streams were broken: what a client has not read yet when its connection
-// is reset is for its kernel to keep, or not.
-func TestChaosResetsHoldUpNobody(t *testing.T) {
+// TestResetsDeliverWhatWasWritten has many connections reset on a busy machine, where a reset easily overtakes what was written before it.
+func TestResetsDeliverWhatWasWritten(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
-		broken := 0
-		for transcript, n := range chaoticStreams(t, p, ssetest.Chaos{Seed: 7, Reset: 0.1, Split: 0.3}, 400) {
-			if strings.HasSuffix(transcript, "broken true") {
-				broken += n
-			}
+		chaos := ssetest.Chaos{Seed: 7, Reset: 0.3, Split: 0.3}
+		seen, again := chaoticStreams(t, p, chaos, 200), chaoticStreams(t, p, chaos, 200)
+		assert.Equal(t, slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(again)))
+		for transcript, n := range seen {
+			assert.Equal(t, n, again[transcript], transcript)
+			assert.NotContains(t, transcript, "headers")
 		}
-		again := 0
-		for transcript, n := range chaoticStreams(t, p, ssetest.Chaos{Seed: 7, Reset: 0.1}, 400) {
-			if strings.HasSuffix(transcript, "broken true") {
-				again += n
-			}
-		}
-		assert.Equal(t, broken, again)
-		assert.NotZero(t, broken)
+		assert.Greater(t, len(seen), 20)
 	})
 }
 

@@ -40,7 +40,7 @@ func (s *Server) Close() {
 func (s *Server) close() {
 	running.Delete(s.URL)
 	s.refuse()
-	s.listener.sockets.resetStalled()
+	s.listener.sockets.reset(func(k *socket) bool { return k.stalled.Load() }) // no end would get through
 	s.cancel() // from here on, the handlers end their streams
 
 	looks := allLooks

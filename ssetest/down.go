@@ -5,9 +5,7 @@ package ssetest
 // Where the server is down already, Down does nothing. It must not be called by a handler, for which it would wait.
 func (s *Server) Down() {
 	s.listener.down()
-	for _, k := range s.listener.sockets.all() {
-		k.reset()
-	}
+	s.listener.sockets.reset(func(*socket) bool { return true })
 	s.Client().CloseIdleConnections() // it has not heard of it yet
 	looks := deafLooks
 	s.patiently(deafLooks, &looks, func() bool { return len(s.streams) == 0 })

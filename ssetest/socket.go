@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-ssetest/sse/internal/h2conn"
@@ -19,6 +20,7 @@ type socket struct {
 	broken  atomic.Bool // by a fault: what was written is not what the client gets
 	stalled atomic.Bool // nothing more is sent
 	leaving atomic.Bool // it is closed when the HTTP/1.1 response that is under way has ended
+	once    sync.Once   // resets it
 
 	h2 atomic.Pointer[h2conn.Conn] // what reads from it; nil where nobody can speak HTTP/2
 }
@@ -65,15 +67,44 @@ func (k *socket) stall() {
 	k.stalled.Store(true)
 }
 
-// reset closes the connection with a TCP RST.
+// reset closes the connection with a TCP RST. The client gets what was written before.
 func (k *socket) reset() {
 	const patience = time.Second
-	if h2 := k.h2.Load(); h2 != nil {
-		h2.AwaitSettled(patience)
+	k.once.Do(func() {
+		if h2 := k.h2.Load(); h2 != nil {
+			h2.AwaitSettled(patience)
+		}
+		if !k.stalled.Load() {
+			k.stall()
+			awaitDelivery(k.Conn)
+		}
+		k.set.remove(k)
+		reset(k.Conn)
+	})
+}
+
+// awaitDelivery waits until a client's kernel has all that was written to its connection, or takes nothing more of it.
+// A reset discards what is still on its way, and may overtake it.
+func awaitDelivery(c net.Conn) {
+	const (
+		look     = 100 * time.Microsecond
+		patience = 250 * time.Millisecond // beyond the longest time for which a kernel delays an acknowledgement
+	)
+	conn, ok := c.(syscall.Conn)
+	if !ok {
+		return
 	}
-	k.broken.Store(true)
-	k.set.remove(k)
-	reset(k.Conn)
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	left := undelivered(raw)
+	for since := time.Now(); left > 0 && time.Since(since) < patience; {
+		time.Sleep(look)
+		if now := undelivered(raw); now != left {
+			left, since = now, time.Now()
+		}
+	}
 }
 
 // reset closes a connection in such a way that its client reads "connection reset by peer".
@@ -123,11 +154,13 @@ func (set *sockets) cut() {
 	}
 }
 
-// resetStalled resets those that no end would get through.
-func (set *sockets) resetStalled() {
+// reset resets those for which choose is true.
+func (set *sockets) reset(choose func(*socket) bool) {
+	var resets sync.WaitGroup
 	for _, k := range set.all() {
-		if k.stalled.Load() {
-			k.reset()
+		if choose(k) {
+			resets.Go(k.reset)
 		}
 	}
+	resets.Wait()
 }

@@ -80,6 +80,8 @@ func ResetStream(code http2.ErrCode) Step { return resetStream(code) }
 func GoAway(code http2.ErrCode) Step { return goAway(code) }
 
 // ResetConn breaks the whole connection with a TCP RST: "connection reset by peer", for every stream on it.
+// The client can read what was written before: on Linux and macOS, the server waits until it has arrived, which takes up to a twentieth
+// of a second, or a quarter where the client does not read. Elsewhere what was written last may be lost.
 func ResetConn() Step { return resetConn }
 
 // Stall lets not one byte more out on the whole connection, which stays up until the client leaves it, or the server is closed.

@@ -125,10 +125,13 @@ func (tr *traffic) serve() error {
 // handle answers a request, and ends the stream in one way or another.
 func (tr *traffic) handle(id uint32) {
 	var length int64
+	if tr.write(frames(tr.t, response(id))) != nil {
+		return // somebody has closed the connection
+	}
 	for i := range manyData {
 		text := dataOf(id, i)
 		if tr.write(frames(tr.t, data(id, text))) != nil {
-			return // somebody has closed the connection
+			return
 		}
 		length += int64(len(text))
 	}

@@ -52,6 +52,7 @@ type Conn struct {
 
 // A stream is one that is open.
 type stream struct {
+	begun bool  // its HEADERS have left
 	sent  int64 // bytes of DATA that have left
 	code  http2.ErrCode
 	coded bool // code goes into its RST_STREAM
@@ -60,7 +61,8 @@ type stream struct {
 // completed is a frame of which nothing is missing.
 type completed struct {
 	http2.FrameHeader
-	last bool // it is the last that the server sends on its stream
+	block bool // it is the last of a field block
+	last  bool // it is the last that the server sends on its stream
 }
 
 // What a client speaks.
@@ -163,7 +165,7 @@ func (c *Conn) scan(p []byte) (out []byte, boundary int) {
 		if i += n; complete {
 			f := c.out.frame()
 			c.inBlock = leavesBlockOpen(f)
-			c.completed = append(c.completed, completed{f, c.endsStream(f)})
+			c.completed = append(c.completed, completed{f, c.endsBlock(f), c.endsStream(f)})
 			if boundary < 0 && !c.inBlock {
 				boundary = i
 			}
@@ -199,8 +201,11 @@ func (c *Conn) sent() {
 	ended := 0
 	c.mu.Lock()
 	for _, f := range c.completed {
-		if s := c.open[f.StreamID]; s != nil && f.Type == http2.FrameData {
-			s.sent += int64(f.Length)
+		if s := c.open[f.StreamID]; s != nil {
+			s.begun = s.begun || f.block
+			if f.Type == http2.FrameData {
+				s.sent += int64(f.Length)
+			}
 		}
 		if f.last {
 			ended += c.remove(f.StreamID)
@@ -230,6 +235,11 @@ func (c *Conn) endsStream(f http2.FrameHeader) bool {
 	return false
 }
 
+// endsBlock reports whether a frame is the last of a response's field block.
+func (c *Conn) endsBlock(f http2.FrameHeader) bool {
+	return !c.inBlock && (f.Type == http2.FrameHeaders || f.Type == http2.FrameContinuation)
+}
+
 // leavesBlockOpen reports whether a frame has to be followed by a CONTINUATION, with nothing in between (RFC 9113, section 6.10).
 func leavesBlockOpen(f http2.FrameHeader) bool {
 	switch f.Type {
@@ -240,13 +250,13 @@ func leavesBlockOpen(f http2.FrameHeader) bool {
 	}
 }
 
-// AwaitSent waits until n bytes of a stream's DATA have left, and reports false where the stream is over before.
+// AwaitSent waits until a stream's HEADERS and n bytes of its DATA have left, and reports false where the stream is over before.
 func (c *Conn) AwaitSent(id uint32, n int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
 		s := c.open[id]
-		if s == nil || s.sent >= n {
+		if s == nil || s.begun && s.sent >= n {
 			return s != nil
 		}
 		c.changed.Wait()
