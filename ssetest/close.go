@@ -41,7 +41,7 @@ func (s *Server) close() {
 	running.Delete(s.URL)
 	s.refuse()
 	s.listener.sockets.reset(func(k *socket) bool { return k.stalled.Load() }) // no end would get through
-	s.cancel() // from here on, the handlers end their streams
+	s.cancel()                                                                 // from here on, the handlers end their streams
 
 	looks := allLooks
 	if s.patiently(idleLooks, &looks, func() bool { return len(s.streams) == 0 && s.wire.Streams() == 0 }) {
