@@ -3,7 +3,6 @@ package h2conn_test
 import (
 	"fmt"
 	"io"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -82,7 +81,7 @@ func TestReservedBitIsIgnored(t *testing.T) {
 		return p
 	}
 	h := newHarness(t, 1<<20)
-	assert.Equal(t, slices.Concat(reserved(frames(t, opening(1))), frames(t, added(1, 1))), h.read(reserved(frames(t, request(1)))))
+	assert.Equal(t, reserved(frames(t, opened(1, 1))), h.read(reserved(frames(t, request(1)))))
 	h.open(3, 5)
 	require.Equal(t, 3, h.group.Streams())
 	h.send(frames(t, lastData(1, "")))
@@ -212,7 +211,7 @@ func TestPrefaceAndFramesAtOnce(t *testing.T) {
 		w := &wire{piece: piece}
 		h := &harness{Conn: h2conn.New(w, h2conn.NewGroup(func() {})), t: t, wire: w}
 		got := h.read(append([]byte(http2.ClientPreface), frames(t, settings, request(1))...))
-		want := append([]byte(http2.ClientPreface), frames(t, settings, opening(1), added(1, 1))...)
+		want := append([]byte(http2.ClientPreface), frames(t, settings, opened(1, 1))...)
 		assert.Equal(t, want, got)
 	}
 }

@@ -17,7 +17,7 @@ import (
 func naiveRead(t testing.TB, sent []byte) (read []byte, open int) {
 	t.Helper()
 	var highest uint32
-	var field []byte // is to go behind the next frame that ends a field block
+	field := "" // is to go behind the fields of the next frame that ends a field block
 	streams, ordinal := make(map[uint32]bool), 0
 	for len(sent) >= 9 { // a header that is cut short is no use to anybody
 		length := int(binary.BigEndian.Uint32(append([]byte{0}, sent[:3]...)))
@@ -26,20 +26,33 @@ func naiveRead(t testing.TB, sent []byte) (read []byte, open int) {
 		text := slices.Clone(sent[:min(9+length, len(sent))])
 		sent = sent[len(text):]
 
-		if typ == http2.FrameHeaders && id > highest {
+		opens := typ == http2.FrameHeaders && id > highest
+		if opens {
 			highest, ordinal, streams[id] = id, ordinal+1, true
-			field = frames(t, added(id, ordinal))
+			field = added(id, ordinal)
 		}
 		if typ == http2.FrameRSTStream && whole {
 			delete(streams, id)
 		}
-		if ends := text[4]&4 != 0; ends && field != nil && (typ == http2.FrameHeaders || typ == http2.FrameContinuation) {
-			text[4] &^= 4
-			if whole {
-				binary.BigEndian.PutUint32(field[5:], id) // of the frame before, whether or not that belongs there
-				text = append(text, field...)
+		if ends := text[4]&4 != 0; ends && field != "" && (typ == http2.FrameHeaders || typ == http2.FrameContinuation) {
+			begin, padding := 9, 0
+			if opens && text[4]&8 != 0 && length > 0 {
+				if len(text) == 9 { // that of the padding is missing
+					delete(streams, id)
+					break
+				}
+				begin, padding = 10, int(text[9])
 			}
-			field = nil
+			if typ == http2.FrameHeaders && text[4]&32 != 0 {
+				begin += 5
+			}
+			if end := 9 + length - padding; end >= begin {
+				binary.BigEndian.PutUint32(text, uint32(length+len(field))<<8|uint32(text[3]))
+				if end <= len(text) {
+					text = slices.Insert(text, end, []byte(field)...)
+				}
+			}
+			field = ""
 		}
 		read = append(read, text...)
 	}

@@ -146,10 +146,18 @@ func continuation(id uint32, last bool, block string) frame {
 	return func(f *http2.Framer) error { return f.WriteContinuation(id, last, []byte(block)) }
 }
 
-// added is what follows the frames that open a stream: a literal that enters no table, with a name of 14 letters.
-func added(id uint32, ordinal int) frame {
+// added is the field that is added to those of a request: a literal that enters no table, with a name of 14 letters.
+func added(id uint32, ordinal int) string {
 	value := fmt.Sprintf("%d %d", id, ordinal)
-	return continuation(id, true, "\x00\x0essetest-stream"+string(rune(len(value)))+value)
+	return "\x00\x0essetest-stream" + string(rune(len(value))) + value
+}
+
+// opened is what the server reads of a request.
+func opened(id uint32, ordinal int) frame {
+	return func(f *http2.Framer) error {
+		block := []byte("\x82" + added(id, ordinal))
+		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true, EndStream: true})
+	}
 }
 
 // harness is a Conn over a wire, on which the client has spoken the preface.

@@ -1,7 +1,6 @@
 package h2conn
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/http"
 
@@ -31,13 +30,14 @@ type inbound struct {
 	highest uint32 // the highest stream that the client has opened
 	settled bool   // the client has acknowledged the server's SETTINGS
 
-	header [frameHeaderLen]byte
-	have   int    // bytes of header that have been read
-	ready  []byte // goes to the server before anything else is read
-	err    error  // goes to the server behind ready
-	left   int    // bytes of the frame's payload that are to be read
-	tail   []byte // goes to the server behind the payload
-	field  []byte // is to be appended to the field block that is being read
+	header  [frameHeaderLen + 1]byte // of a frame, with the length of its padding where a field goes before that
+	have    int                      // bytes of header that have been read
+	ready   []byte                   // goes to the server before anything else is read
+	err     error                    // goes to the server behind ready
+	left    int                      // bytes of the frame's payload that are to be read before tail
+	tail    []byte                   // goes to the server behind them
+	padding int                      // bytes of the frame's payload behind tail
+	field   []byte                   // is to be appended to the field block that is being read
 }
 
 // Read reads what the client sent, and sees the streams that it opens and resets.
@@ -56,9 +56,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	for len(in.ready) == 0 && in.left == 0 {
-		n, err := c.Conn.Read(in.header[in.have:])
-		if in.have += n; in.have == frameHeaderLen {
-			in.have = 0
+		n, err := c.Conn.Read(in.header[in.have:in.headerLen()])
+		if in.have += n; in.have == in.headerLen() {
 			in.err = err // it may come with the last bytes, and a server that gets it does not ask for more
 			c.readHeader()
 		} else if err != nil {
@@ -93,15 +92,26 @@ func (c *Conn) readPreface(p []byte) {
 	}
 }
 
-// flagsAt is the index of the flags in a frame's header.
-const flagsAt = 4
+// frame is the header of the frame that is being read.
+func (in *inbound) frame() http2.FrameHeader { return frameOf((*[frameHeaderLen]byte)(in.header[:])) }
 
-// readHeader passes a frame's header on. To the field block that opens a stream, a field is added, in a CONTINUATION frame of its own:
-// what the client has sent is not touched but for the flag that says where the block ends.
+// headerLen is how much of a frame has to be known before it is passed on.
+func (in *inbound) headerLen() int {
+	if in.have < frameHeaderLen {
+		return frameHeaderLen
+	}
+	const ends = http2.FlagHeadersPadded | http2.FlagHeadersEndHeaders
+	if f := in.frame(); f.Type == http2.FrameHeaders && f.Flags.Has(ends) && f.StreamID > in.highest && f.Length > 0 {
+		return frameHeaderLen + 1
+	}
+	return frameHeaderLen
+}
+
+// readHeader passes a frame's header on. To the field block that opens a stream, a field is added.
 func (c *Conn) readHeader() {
 	in := &c.in
-	f := frameOf(&in.header)
-	in.left = int(f.Length)
+	f := in.frame()
+	in.left = frameHeaderLen + int(f.Length) - in.have
 	switch f.Type {
 	case http2.FrameHeaders:
 		if f.StreamID > in.highest { // otherwise they are trailers
@@ -111,23 +121,44 @@ func (c *Conn) readHeader() {
 		fallthrough
 	case http2.FrameContinuation:
 		if in.field != nil && f.Flags.Has(http2.FlagHeadersEndHeaders) {
-			in.header[flagsAt] &^= byte(http2.FlagHeadersEndHeaders)
-			in.tail = continuation(f.StreamID, in.field)
-			in.field = nil
+			in.insert(f)
 		}
 	}
-	in.ready = in.header[:]
+	in.ready = in.header[:in.have:in.have]
+	in.have = 0
 	if in.left == 0 {
 		c.readPayload()
 	}
 }
 
-// readPayload is called when all of a frame has been read.
+// insert has the field follow those of the client in the last frame of their block. A frame of its own would do, but for field blocks with
+// which something is wrong: with another frame to come, a server takes for an error of the connection what is one of the stream.
+func (in *inbound) insert(f http2.FrameHeader) {
+	const priorityLen = 5
+	padding, fields := 0, in.left
+	if in.have > frameHeaderLen {
+		padding = int(in.header[frameHeaderLen])
+	}
+	if f.Type == http2.FrameHeaders && f.Flags.Has(http2.FlagHeadersPriority) {
+		fields -= priorityLen
+	}
+	if fields >= padding { // otherwise the frame is malformed, and remains it
+		in.left, in.tail, in.padding = in.left-padding, in.field, padding
+		length := int(f.Length) + len(in.field)
+		in.header[0], in.header[1], in.header[2] = byte(length>>16), byte(length>>8), byte(length)
+	}
+	in.field = nil
+}
+
+// readPayload is called when all of a frame has been read, and before that where a field goes in.
 func (c *Conn) readPayload() {
 	in := &c.in
 	in.ready = append(in.ready, in.tail...)
-	in.tail = nil
-	switch f := frameOf(&in.header); f.Type {
+	in.left, in.tail, in.padding = in.padding, nil, 0
+	if in.left > 0 {
+		return
+	}
+	switch f := in.frame(); f.Type {
 	case http2.FrameRSTStream:
 		c.end(f.StreamID)
 	case http2.FrameSettings:
@@ -153,10 +184,4 @@ func lowerCase(name string) []byte {
 		}
 	}
 	return lower
-}
-
-// continuation is a CONTINUATION frame that ends a field block.
-func continuation(id uint32, block []byte) []byte {
-	frame := []byte{0, 0, byte(len(block)), byte(http2.FrameContinuation), byte(http2.FlagContinuationEndHeaders)}
-	return append(binary.BigEndian.AppendUint32(frame, id), block...)
 }

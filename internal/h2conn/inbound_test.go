@@ -67,7 +67,7 @@ func (s shape) frames(t testing.TB, id uint32, block []byte) []byte {
 	return frames(t, fs...)
 }
 
-// opening is what becomes of request: the block goes on.
+// opening is a request whose field block goes on.
 func opening(id uint32) frame {
 	return func(f *http2.Framer) error {
 		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x82}, EndStream: true})
@@ -185,8 +185,8 @@ func TestFieldIsAddedToNoFields(t *testing.T) {
 // What a client sends between two requests, and within them but for a flag, comes as it was sent.
 func TestOnlyTheEndOfARequestIsChanged(t *testing.T) {
 	sent := frames(t, settings, request(1), windowUpdate(0, 5), data(1, "a body"), request(7), settingsAck, reset(1, http2.ErrCodeCancel), pong)
-	want := frames(t, settings, opening(1), added(1, 1), windowUpdate(0, 5), data(1, "a body"),
-		opening(7), added(7, 2), settingsAck, reset(1, http2.ErrCodeCancel), pong)
+	want := frames(t, settings, opened(1, 1), windowUpdate(0, 5), data(1, "a body"),
+		opened(7, 2), settingsAck, reset(1, http2.ErrCodeCancel), pong)
 	for _, piece := range pieces {
 		for way, reader := range bufferSizes {
 			h := newHarness(t, piece)
@@ -279,7 +279,7 @@ var errDeadline = fmt.Errorf("wire: %w", os.ErrDeadlineExceeded)
 func TestErrorsReachTheReader(t *testing.T) {
 	preface, rest := []byte(http2.ClientPreface), frames(t, data(1, "a body"), reset(1, http2.ErrCodeCancel))
 	sent := slices.Concat(preface, frames(t, settings, request(1)), rest)
-	want := slices.Concat(preface, frames(t, settings, opening(1), added(1, 1)), rest)
+	want := slices.Concat(preface, frames(t, settings, opened(1, 1)), rest)
 	for cut := range len(sent) + 1 {
 		for _, broken := range []error{errDeadline, io.ErrUnexpectedEOF} {
 			w := &wire{piece: 1 << 20, broken: broken}
@@ -303,7 +303,7 @@ func TestErrorsReachTheReader(t *testing.T) {
 func TestErrorThatComesWithBytes(t *testing.T) {
 	rest := frames(t, data(1, "a body"))
 	sent := slices.Concat(frames(t, request(1)), rest)
-	want := slices.Concat(frames(t, opening(1), added(1, 1)), rest)
+	want := slices.Concat(frames(t, opened(1, 1)), rest)
 	for cut := 1; cut <= len(sent); cut++ {
 		for way, reader := range bufferSizes {
 			w := &wire{piece: 1 << 20, broken: errDeadline}
@@ -330,7 +330,7 @@ func TestErrorThatComesWithBytes(t *testing.T) {
 // An end in the middle of a frame is one for the reader as well, who has had what came before, but for a header that is not complete.
 func TestEndInTheMiddleOfAFrame(t *testing.T) {
 	asked, body := frames(t, request(1)), frames(t, data(1, "a body"))
-	opened := frames(t, opening(1), added(1, 1))
+	opened := frames(t, opened(1, 1))
 	for name, c := range map[string]struct{ sent, want []byte }{
 		"in the header of HEADERS":         {asked[:5], []byte{}},
 		"behind the header of HEADERS":     {asked[:9], opened[:9]},

@@ -14,31 +14,6 @@ import (
 	"github.com/go-ssetest/sse/internal/h2conn"
 )
 
-func part(id uint32, end bool) frame {
-	return func(f *http2.Framer) error {
-		return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndStream: end})
-	}
-}
-
-// Nothing may come between HEADERS and its CONTINUATION (RFC 9113, section 6.10).
-func TestGoAwayWaitsForTheEndOfAFieldBlock(t *testing.T) {
-	text := frames(t, part(1, false), continuation(1, true, "\x88"))
-	for _, cut := range []int{5, 10, 15} {
-		h := newHarness(t, 1<<20)
-		h.open(1)
-		h.send(frames(t, settings))
-		h.write(text[:cut])
-		require.NoError(t, h.GoAway(http2.ErrCodeNo))
-		h.write(text[cut:])
-		f := http2.NewFramer(nil, strings.NewReader(string(h.written())))
-		var err error
-		for err == nil {
-			_, err = f.ReadFrame()
-		}
-		require.ErrorIs(t, err, io.EOF, "cut %d", cut)
-	}
-}
-
 // dataErr is a connection that reads from elsewhere.
 type dataErr struct {
 	net.Conn
@@ -53,7 +28,7 @@ func TestErrorsComeBehindTheAddedField(t *testing.T) {
 	conn := h2conn.New(dataErr{r: iotest.DataErrReader(strings.NewReader(sent))}, h2conn.NewGroup(func() {}))
 	got, err := io.ReadAll(conn)
 	require.NoError(t, err)
-	assert.Equal(t, http2.ClientPreface+string(frames(t, opening(1), added(1, 1))), string(got))
+	assert.Equal(t, http2.ClientPreface+string(frames(t, opened(1, 1))), string(got))
 }
 
 func TestGoAwayAfterFinishSendsNothing(t *testing.T) {
