@@ -58,6 +58,9 @@
 // [Feed.Accept], [ServerStream.Send]. Both take any pattern of [net/http.ServeMux], methods like POST included, and come before the built-in
 // endpoints. [Server.Requests] tells what was asked.
 //
+// A script can be a file, read by [LoadScript]: what curl -N has written of a real server is served byte for byte, and comment lines that begin
+// with ":@" are steps, as [ParseScript] tells.
+//
 // # Faults
 //
 // Some steps break a stream: [Abort], [ResetStream], [ResetConn], [Stall]; [GoAway], [Split] and [Cut] trouble it. They can stand anywhere, between

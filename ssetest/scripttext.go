@@ -1,0 +1,284 @@
+package ssetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// maxScriptSize bounds the text of a script.
+const maxScriptSize = 64 << 20
+
+// ParseScript reads the text form of a [Script]: an event stream, which is served byte for byte as it stands there, and directives in
+// comment lines that begin with ":@". What curl -N has written of any server is such a text, without directives.
+//
+//	:@ response 200
+//	:@ header X-Feed: one
+//	id: 1
+//	data: one
+//
+//	:@ wait 2s
+//	: keep-alive
+//
+//	:@ raw "data: half an ev"
+//	:@ abort
+//
+// Each event, up to its blank line, is a [Raw] step of its own, as is what stands between a directive and the next. The directives are:
+//
+//	response STATUS        first of all: Response
+//	header NAME: VALUE     of the Response, directly behind it
+//	body "TEXT"            of the Response, as a string of Go
+//	delay DURATION         of the Response
+//	wait DURATION          Wait, with a duration such as 1.5s
+//	raw "BYTES"            Raw, as a string of Go: what is no line of text, or begins with ":@"
+//	split N                Split
+//	go-away CODE           GoAway, with a code such as NO_ERROR, or its number
+//	reset-stream CODE      ResetStream
+//	reset-conn             ResetConn
+//	end, abort, stall, hold
+//
+// An error names the line: of a directive that is unknown or malformed, of a step that can't stand where it does, and of a NUL, which no text has.
+// A text of more than 64 MiB is an error, too.
+func ParseScript(r io.Reader) (Script, error) {
+	script, line, err := parseScript(r)
+	switch {
+	case err != nil && line > 0:
+		return nil, fmt.Errorf("ssetest: script, line %d: %w", line, err)
+	case err != nil:
+		return nil, fmt.Errorf("ssetest: script: %w", err)
+	}
+	return script, nil
+}
+
+// LoadScript reads a script from a file, as [ParseScript] does. Where it can't, the test ends, with the file, the line and what is wrong there.
+// It must be called from the test's own goroutine.
+func LoadScript(t testing.TB, path string) Script {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatalf("ssetest: LoadScript: %v", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	script, line, err := parseScript(f)
+	switch {
+	case err != nil && line > 0:
+		t.Fatalf("ssetest: LoadScript: %s:%d: %v", path, line, err)
+	case err != nil:
+		t.Fatalf("ssetest: LoadScript: %s: %v", path, err)
+	}
+	return script
+}
+
+// parseScript returns with an error the line that it is about, or 0 where it is about none.
+func parseScript(r io.Reader) (_ Script, line int, _ error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxScriptSize+1))
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case len(text) > maxScriptSize:
+		return nil, 0, fmt.Errorf("it has more than %d bytes", maxScriptSize)
+	}
+	p := new(scriptParser)
+	for len(text) > 0 {
+		p.line++
+		n := lineLen(text)
+		if err := p.readLine(text[:n]); err != nil {
+			return nil, p.line, err
+		}
+		text = text[n:]
+	}
+	p.finishRaw()
+	var wrong *stepError
+	if err := p.script.check(); errors.As(err, &wrong) {
+		return nil, p.lines[wrong.number-1], fmt.Errorf("%v: %w", wrong.step, wrong.why)
+	}
+	return p.script, 0, nil
+}
+
+// lineLen is the length of the first line of a text, with its line end.
+func lineLen(text []byte) int {
+	i := bytes.IndexAny(text, "\r\n")
+	switch {
+	case i < 0:
+		return len(text)
+	case text[i] == '\r' && i+1 < len(text) && text[i+1] == '\n':
+		return i + 2
+	default:
+		return i + 1
+	}
+}
+
+// A scriptParser reads a script line by line.
+type scriptParser struct {
+	script Script
+	lines  []int // where each step begins
+	line   int   // that is being read, from 1
+
+	raw     []byte // of the event stream, since the last step
+	rawLine int    // where that begins
+}
+
+func (p *scriptParser) add(step Step, line int) {
+	p.script = append(p.script, step)
+	p.lines = append(p.lines, line)
+}
+
+// finishRaw makes a step of what has been read of the event stream.
+func (p *scriptParser) finishRaw() {
+	if len(p.raw) > 0 {
+		p.add(Raw(string(p.raw)), p.rawLine)
+		p.raw = nil
+	}
+}
+
+func (p *scriptParser) readLine(line []byte) error {
+	content := bytes.TrimRight(line, "\r\n")
+	if text, ok := bytes.CutPrefix(content, []byte(":@")); ok {
+		p.finishRaw()
+		name, argument, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+		return p.directive(name, strings.TrimSpace(argument))
+	}
+	if bytes.IndexByte(content, 0) >= 0 {
+		return errors.New(`there is a NUL, so that this is no text; where a stream shall have one, write it as in :@ raw "id: \x00\n"`)
+	}
+	if len(p.raw) == 0 {
+		p.rawLine = p.line
+	}
+	if p.raw = append(p.raw, line...); len(content) == 0 {
+		p.finishRaw()
+	}
+	return nil
+}
+
+// endingDirectives are those without an argument.
+var endingDirectives = map[string]ending{"end": endCleanly, "abort": abortStream, "reset-conn": resetConn, "stall": stall, "hold": hold}
+
+// directive makes a step of a directive, or a part of one.
+func (p *scriptParser) directive(name, argument string) error {
+	if ending, ok := endingDirectives[name]; ok {
+		if argument != "" {
+			return fmt.Errorf("%s takes no argument, and has %q", name, argument)
+		}
+		p.add(ending, p.line)
+		return nil
+	}
+	var step Step
+	var err error
+	switch name {
+	case "response":
+		var status int
+		status, err = number(argument)
+		step = Response{Status: status}
+	case "header", "body", "delay":
+		return p.amend(name, argument)
+	case "wait":
+		var d time.Duration
+		d, err = duration(argument)
+		step = Wait(d)
+	case "raw":
+		var text string
+		text, err = goString(argument)
+		step = Raw(text)
+	case "split":
+		var n int
+		n, err = number(argument)
+		step = Split(n)
+	case "go-away":
+		var code http2.ErrCode
+		code, err = errorCode(argument)
+		step = GoAway(code)
+	case "reset-stream":
+		var code http2.ErrCode
+		code, err = errorCode(argument)
+		step = ResetStream(code)
+	default:
+		return fmt.Errorf(`there is no directive %q; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`, name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	p.add(step, p.line)
+	return nil
+}
+
+// amend adds to the response that the script begins with.
+func (p *scriptParser) amend(name, argument string) error {
+	var response Response
+	if len(p.script) == 1 {
+		response, _ = p.script[0].(Response)
+	}
+	if response.Status == 0 {
+		return fmt.Errorf("%s has to stand directly behind a response", name)
+	}
+	var err error
+	switch name {
+	case "header":
+		field, value, ok := strings.Cut(argument, ":")
+		if !ok {
+			return fmt.Errorf("header: %q is no field; one is written as in Retry-After: 3", argument)
+		}
+		if response.Header == nil {
+			response.Header = make(http.Header)
+		}
+		response.Header.Add(field, strings.TrimSpace(value))
+	case "body":
+		response.Body, err = goString(argument)
+	case "delay":
+		response.Delay, err = duration(argument)
+	}
+	if err == nil {
+		err = response.check()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	p.script[0] = response
+	return nil
+}
+
+func number(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number", text)
+	}
+	return n, nil
+}
+
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration; one is written as in 1.5s", text)
+	}
+	return d, nil
+}
+
+func goString(text string) (string, error) {
+	s, err := strconv.Unquote(text)
+	if err != nil || text[0] == '\'' {
+		return "", fmt.Errorf(`%s is no string of Go; one is written as in "one\n"`, text)
+	}
+	return s, nil
+}
+
+// errorCode finds a code of HTTP/2 by its name (RFC 9113, section 7) or its number.
+func errorCode(text string) (http2.ErrCode, error) {
+	for code := http2.ErrCodeNo; code <= http2.ErrCodeHTTP11Required; code++ {
+		if text == code.String() {
+			return code, nil
+		}
+	}
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no error code; one is written as in CANCEL, or 0x8", text)
+	}
+	return http2.ErrCode(n), nil
+}
