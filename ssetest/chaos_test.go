@@ -183,3 +183,33 @@ func TestChaosDelays(t *testing.T) {
 		closeAtOnce(t, srv)
 	})
 }
+
+// TestChaosPlansAreBounded has more than is shown.
+func TestChaosPlansAreBounded(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, nil)
+		srv.Script("GET /feed", ssetest.Script{ssetest.Raw(strings.Repeat("data: x\n\n", 203))})
+		srv.Chaos(ssetest.Chaos{Seed: 9, Duplicate: 1})
+		assert.Len(t, srv.Open(t, "/feed", nil).Take(406), 406)
+		t.Error("a failure")
+	})
+	log := strings.Join(failed.logs, "\n")
+	assert.Contains(t, log, "chaos with seed 9: 203 events disturbed\n")
+	assert.Equal(t, 200, strings.Count(log, ": sent twice\n"))
+	assert.Contains(t, log, "GET /feed, stream 1, event 200: sent twice\n  … and 3 more\n")
+}
+
+// TestWhatChaosDisturbsMayBeLeft has events that nobody takes, which fails a test where nothing disturbs them.
+func TestWhatChaosDisturbsMayBeLeft(t *testing.T) {
+	for _, chaos := range []ssetest.Chaos{{}, {Duplicate: 1}} {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, nil)
+			before := srv.Open(t, "/post", nil)
+			srv.Chaos(chaos)
+			srv.Open(t, "/post", nil)
+			srv.Publish(ssetest.Data("one"))
+			before.ExpectData("one")
+		})
+		assert.Equal(t, chaos.Duplicate == 0, failed.text() != "", failed.text())
+	}
+}

@@ -22,7 +22,7 @@ data: two
 	}
 	fmt.Println(err)
 
-	_, err = ssetest.ParseScript(strings.NewReader(":@ end\n\ndata: too late\n\n"))
+	_, err = ssetest.ParseScript(strings.NewReader(":@ end\ndata: too late\n\n"))
 	fmt.Println(err)
 	// Output:
 	// Raw("id: 1\ndata: one\n\n")
@@ -31,5 +31,5 @@ data: two
 	// Raw("data: half an ev")
 	// Abort()
 	// <nil>
-	// ssetest: script, line 2: Raw("\n"): nothing can follow End()
+	// ssetest: script, line 2: Raw("data: too late\n\n"): nothing can follow End()
 }

@@ -161,6 +161,12 @@ func TestSlowClientsDelayNobody(t *testing.T) {
 			healthy = append(healthy, srv.Open(t, "/post", nil))
 		}
 		srv.AwaitSubscribers(t, 101)
+		feed := srv.Feed("GET /feed")
+		for range 100 {
+			fed := srv.Open(t, "/feed", nil)
+			feed.Accept(t).Send(ssetest.Data("one"), ssetest.Data("two"))
+			fed.ExpectData("one", "two")
+		}
 		for i := range 20 {
 			srv.Publish(ssetest.Data(strconv.Itoa(i)), ssetest.Data(strings.Repeat("x", 10_000)))
 		}

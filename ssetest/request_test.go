@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -119,5 +120,50 @@ func TestMaxConcurrentStreams(t *testing.T) {
 			assert.Equal(t, map[int]uint32{3: 3, 0: 250, -1: 1<<31 - 1}[most], announced)
 			require.NoError(t, conn.Close())
 		}
+	}
+}
+
+// TestManyStreamsOnOneConnection has no limit, which Go's client would wait for.
+func TestManyStreamsOnOneConnection(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.H2C} {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, MaxConcurrentStreams: -1})
+		srv.Open(t, "/post", nil) // the connection is there, and its limit known
+		for range 299 {
+			srv.Open(t, "/post", nil)
+		}
+		for i, r := range srv.Requests() {
+			assert.Equal(t, 1, r.Connection, p)
+			assert.Equal(t, i+1, r.Stream, p)
+		}
+		srv.AwaitSubscribers(t, 300)
+	}
+}
+
+// TestStreamBeyondTheLimitWaits has a client that opens no second connection.
+func TestStreamBeyondTheLimitWaits(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.H2C} {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, MaxConcurrentStreams: 3})
+		transport := srv.Client().Transport.(*http.Transport)
+		transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true}
+		var open []*ssetest.Stream
+		for range 3 {
+			open = append(open, srv.Open(t, "/post", nil))
+		}
+		opened := make(chan error, 1)
+		go func() {
+			es, err := ssetest.Dial(context.WithoutCancel(t.Context()), srv.URL+"/post", &ssetest.OpenConfig{Client: srv.Client()})
+			if err == nil {
+				es.Close()
+			}
+			opened <- err
+		}()
+		srv.AwaitSubscribers(t, 3)
+		assert.Len(t, srv.Requests(), 3)
+		open[1].Close()
+		require.NoError(t, <-opened)
+		requests := srv.Requests()
+		require.Len(t, requests, 4)
+		assert.Equal(t, 1, requests[3].Connection, "the fourth has waited for the connection")
+		assert.Equal(t, 4, requests[3].Stream)
 	}
 }

@@ -436,3 +436,22 @@ func TestBadScriptsPanic(t *testing.T) {
 	srv.Script("GET /x", ssetest.Script{one}) // nothing has been left of all that
 	srv.Open(t, "/x", nil).ExpectData("1")
 }
+
+func TestTooManyRequestsThenSuccess(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /feed",
+			ssetest.Script{ssetest.Response{Status: http.StatusTooManyRequests, Header: http.Header{"retry-after": {"7"}}, Body: "slowly"}},
+			ssetest.Script{ssetest.Data("at last")},
+		)
+		_, err := ssetest.Dial(t.Context(), srv.URL+"/feed", &ssetest.OpenConfig{Client: srv.Client()})
+		var refused *ssetest.ResponseError
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, http.StatusTooManyRequests, refused.StatusCode)
+		assert.Equal(t, "7", refused.Header.Get("Retry-After"))
+		assert.Equal(t, "slowly", string(refused.Body))
+		s := srv.Open(t, "/feed", nil)
+		s.ExpectData("at last")
+		s.ExpectEnd()
+	})
+}

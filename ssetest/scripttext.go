@@ -32,7 +32,8 @@ const maxScriptSize = 64 << 20
 //	:@ raw "data: half an ev"
 //	:@ abort
 //
-// Each event, up to its blank line, is a [Raw] step of its own, as is what stands between a directive and the next. The directives are:
+// Each event, up to its blank line, is a [Raw] step of its own, as is what stands between a directive and the next.
+// Blank lines behind an ending count for nothing. The directives are:
 //
 //	response STATUS        first of all: Response
 //	header NAME: VALUE     of the Response, directly behind it
@@ -132,12 +133,14 @@ func (p *scriptParser) add(step Step, line int) {
 	p.lines = append(p.lines, line)
 }
 
-// finishRaw makes a step of what has been read of the event stream.
+// finishRaw makes a step of what has been read of the event stream. Blank lines behind an ending are nothing.
 func (p *scriptParser) finishRaw() {
-	if len(p.raw) > 0 {
+	n := len(p.script)
+	over := n > 0 && isEnding(p.script[n-1]) && len(bytes.Trim(p.raw, "\r\n")) == 0
+	if len(p.raw) > 0 && !over {
 		p.add(Raw(string(p.raw)), p.rawLine)
-		p.raw = nil
 	}
+	p.raw = nil
 }
 
 func (p *scriptParser) readLine(line []byte) error {

@@ -37,7 +37,7 @@ func TestParseScript(t *testing.T) {
 	for text, step := range map[string]ssetest.Step{
 		"end": ssetest.End(), "abort": ssetest.Abort(), "reset-conn": ssetest.ResetConn(), "stall": ssetest.Stall(), "hold": ssetest.Hold(),
 	} {
-		script, err := ssetest.ParseScript(strings.NewReader("unfinished\n:@ " + text))
+		script, err := ssetest.ParseScript(strings.NewReader("unfinished\n:@ " + text + "\n\n\r\n"))
 		require.NoError(t, err)
 		assert.Equal(t, ssetest.Script{ssetest.Raw("unfinished\n"), step}, script)
 	}
@@ -67,7 +67,7 @@ var badScripts = map[string]struct {
 	"negative":           {"data: x\n:@ wait -1s\n", "line 2: Wait(-1s): the time must not be negative"},
 	"no pieces":          {":@ split 0", "line 1: Split(0): the size of a piece must be positive"},
 	"no number":          {":@ split x", `line 1: split: "x" is no number`},
-	"behind an ending":   {":@ abort\n\ndata: x\n", `line 2: Raw("\n"): nothing can follow Abort()`},
+	"behind an ending":   {":@ abort\n\r\ndata: x\n", `line 3: Raw("data: x\n"): nothing can follow Abort()`},
 	"argument":           {":@ abort now", `line 1: abort takes no argument, and has "now"`},
 	"no code":            {":@ go-away HOME", `line 1: go-away: "HOME" is no error code; one is written as in CANCEL, or 0x8`},
 	"large code":         {":@ reset-stream 0x100000000", `line 1: reset-stream: "0x100000000" is no error code; one is written as in CANCEL, or 0x8`},
