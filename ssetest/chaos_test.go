@@ -151,6 +151,7 @@ func TestChaosReachesEveryEndpoint(t *testing.T) {
 		}
 		srv.Chaos(ssetest.Chaos{Abort: 1})
 		aborted := srv.Open(t, "/post", nil)
+		srv.AwaitSubscribers(t, 2)
 		assert.Equal(t, 2, srv.Post(1))
 		aborted.ExpectError(ssetest.ErrStreamAborted)
 		calm.ExpectData("1")
