@@ -216,10 +216,11 @@ func (p *scriptParser) directive(name, argument string) error {
 // amend adds to the response that the script begins with.
 func (p *scriptParser) amend(name, argument string) error {
 	var response Response
+	ok := false
 	if len(p.script) == 1 {
-		response, _ = p.script[0].(Response)
+		response, ok = p.script[0].(Response)
 	}
-	if response.Status == 0 {
+	if !ok {
 		return fmt.Errorf("%s has to stand directly behind a response", name)
 	}
 	var err error

@@ -41,6 +41,9 @@ func TestParseScript(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, ssetest.Script{ssetest.Raw("unfinished\n"), step}, script)
 	}
+	script, err = ssetest.ParseScript(strings.NewReader(":@ response 0\n:@ body \"\""))
+	require.NoError(t, err)
+	assert.Equal(t, ssetest.Script{ssetest.Response{}}, script)
 	script, err = ssetest.ParseScript(strings.NewReader(""))
 	require.NoError(t, err)
 	assert.Empty(t, script)
