@@ -214,3 +214,20 @@ func TestWhatChaosDisturbsMayBeLeft(t *testing.T) {
 		assert.Equal(t, chaos.Duplicate == 0, failed.text() != "", failed.text())
 	}
 }
+
+// TestChaosTellsHandlersThatTheStreamIsOver has one that does not look at what its writes return.
+func TestChaosTellsHandlersThatTheStreamIsOver(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		left := make(chan struct{})
+		srv.Handle("GET /feed", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: x\n\n")
+			<-r.Context().Done()
+			close(left)
+		}))
+		srv.Chaos(ssetest.Chaos{Abort: 1})
+		srv.Open(t, "/feed", nil).ExpectError(ssetest.ErrStreamAborted)
+		<-left
+	})
+}

@@ -82,6 +82,11 @@ func FuzzRead(f *testing.F) {
 		f.Add(mixed[:len(mixed)-int(cut)], cut, 2*cut)
 	}
 	f.Add(frames(f, opening(1), opening(3), continuation(1, true, ""), continuation(3, true, "")), uint8(7), uint8(1)) // a mistake of the client
+	// More padding than there is room for, from some length on.
+	for padding := range byte(12) {
+		f.Add([]byte{0, 0, 7, 1, 4 | 8 | 32, 0, 0, 0, 1, padding, 0, 0, 0, 0, 1, 0x82, 0, 0, 0, 4, 1, 0, 0, 0, 0}, uint8(8), uint8(0))
+		f.Add([]byte{0, 0, 3, 1, 4 | 8, 0, 0, 0, 1, padding, 0x82, 0x84, 0, 0, 0, 4, 1, 0, 0, 0, 0}, uint8(0), uint8(30))
+	}
 	f.Fuzz(func(t *testing.T, sent []byte, piece, size uint8) {
 		w := &wire{piece: len(http2.ClientPreface)}
 		group := h2conn.NewGroup(func() {})
