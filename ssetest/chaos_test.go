@@ -166,9 +166,9 @@ func TestChaosShowsItsPlan(t *testing.T) {
 		srv := ssetest.NewServer(t, nil)
 		srv.Script("GET /feed", ssetest.Script{ssetest.Data("1"), ssetest.Data("2")})
 		srv.Chaos(ssetest.Chaos{Seed: 7, Duplicate: 1})
-		srv.Open(t, "/feed", nil).ExpectData("1", "2")
+		srv.Open(t, "/feed", nil).ExpectData("1", "1", "2", "3") // what differs is the last, so that both events have been disturbed
 	})
-	assert.Contains(t, failed.text(), "number 2 of 2 differs")
+	assert.Contains(t, failed.text(), "number 4 of 4 differs")
 	assert.Contains(t, strings.Join(failed.logs, "\n"), "ssetest: chaos with seed 7: 2 events disturbed\n"+
 		"  GET /feed, stream 1, event 1: sent twice\n  GET /feed, stream 1, event 2: sent twice\n")
 }
