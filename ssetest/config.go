@@ -1,7 +1,6 @@
 package ssetest
 
 import (
-	"errors"
 	"fmt"
 	"log"
 	"math"
@@ -132,43 +131,4 @@ func orDefault[N int | int64 | time.Duration](n, otherwise N) N {
 		return otherwise
 	}
 	return n
-}
-
-// OpenConfig is how a stream shall be opened. Nil and the zero value are good. The calls that take one copy it.
-type OpenConfig struct {
-	_ [0]func() // may get fields that can't be compared
-
-	// Client sends the request. By default it is that of the [Server] of this process that the URL belongs to,
-	// and for any other URL [http.DefaultClient]. Its Timeout, where it has one, ends the stream.
-	Client *http.Client
-
-	// Method is GET by default.
-	Method string
-
-	// Header is added to the request, in place of what an EventSource sends by itself
-	// (Accept: text/event-stream, Cache-Control: no-cache, Pragma: no-cache) where it has the same names.
-	Header http.Header
-
-	// Body is the request's body. Its Content-Type is for Header to say, and its Method for Method.
-	Body []byte
-
-	// LastEventID is where to resume: the last event ID that an earlier stream ended with.
-	// It is sent where it is not empty, over a Last-Event-ID in Header, and is the ID of events that come without one.
-	LastEventID string
-
-	// Timeout is how long to wait for the response, and how long each of the Stream's methods may wait.
-	// By default it is the server's Config.Timeout, and 30 s with a foreign server. Negative: no limit.
-	Timeout time.Duration
-}
-
-var errLastEventID = errors.New("a header can carry no control characters")
-
-// check says what is wrong with a last event ID, which no header could carry.
-func (c *OpenConfig) check() error {
-	for _, b := range []byte(c.LastEventID) {
-		if b < ' ' && b != '\t' || b == 0x7f {
-			return fmt.Errorf("OpenConfig.LastEventID is %q: %w", c.LastEventID, errLastEventID)
-		}
-	}
-	return nil
 }

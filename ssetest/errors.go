@@ -26,6 +26,9 @@ var (
 
 	// ErrGoneAway is the end of a stream that a server did not answer or finish after its GOAWAY.
 	ErrGoneAway = errors.New("ssetest: server gone away")
+
+	// ErrReadTimeout is the end of a stream that was silent for longer than OpenConfig.ReadTimeout.
+	ErrReadTimeout = errors.New("ssetest: read timeout")
 )
 
 // broken wraps the error that broke a stream with the one that says in what way; where that is none of ours, it is returned as it is.
@@ -61,6 +64,9 @@ func (e *ResponseError) Error() string {
 	text := fmt.Sprintf("the response has status %d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	if e.StatusCode == http.StatusOK {
 		text = fmt.Sprintf("the response has content type %q", e.ContentType)
+	}
+	if isRedirectStatus(e.StatusCode) {
+		text += fmt.Sprintf(" and the Location %q, which leads nowhere", e.Header.Get("Location"))
 	}
 	text += ", where an event stream has status 200 and content type text/event-stream"
 	if len(e.Body) > 0 {

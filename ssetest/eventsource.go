@@ -1,280 +1,235 @@
 package ssetest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
 
-const (
-	// maxWaitingBytes and maxWaitingEvents bound what an EventSource has read and nobody has asked for.
-	maxWaitingBytes  = 64 << 20
-	maxWaitingEvents = 1 << 16
-
-	// maxRefusedBytes is how much of a refused response's body is kept.
-	maxRefusedBytes = 1 << 10
-
-	// refusedPatience is how long to wait for that much: the response may be a stream, just not one of events.
-	refusedPatience = 100 * time.Millisecond
-)
-
-// An EventSource is the client's side of one open stream. [Dial] makes it; in a test, [Open] gives a [Stream] with assertions.
+// An EventSource is the client's side of an event stream. [Dial] makes it; in a test, [Open] gives a [Stream] with assertions.
 // Its methods may be called from several goroutines.
 //
 // It parses the stream as a browser does, and reads eagerly: up to 65,536 events or 64 MiB that nobody has asked for.
 // Beyond that it stops reading, until somebody does, and the server sees a slow client.
-// It does not reconnect: the end of the stream is the end.
+//
+// By default it is one response, and the end of that is the end. With OpenConfig.Reconnect it comes back, as a browser does
+// (WHATWG HTML, section 9.2.3, Processing model): when the stream has ended or the network has failed, it waits for the reconnection time
+// and asks again, with the last event ID. What ends it for good is a response that is no event stream (204 above all: that is how a server
+// tells its clients to stop), an event past the size limit, a last event ID that no header can carry, OpenConfig.MaxAttempts, the context, and Close.
 type EventSource struct {
-	response *http.Response
-	name     string // the request, for errors
-	cancel   context.CancelFunc
-	done     chan struct{} // closed when the goroutine that reads has ended
+	cfg     *OpenConfig
+	name    string // the request, for errors
+	account *account
+	cancel  context.CancelCauseFunc
+	done    chan struct{} // closed when the goroutine that reads has ended
 
-	mu       sync.Mutex // guards what follows
-	changed  signal     // raised when it has changed
-	waiting  []arrival
-	size     int   // bytes of what is waiting
-	received int64 // events so far
-	closed   bool
-	err      error // how the stream ended; nil while it is open
+	mu        sync.Mutex // guards what follows
+	changed   signal     // raised when it has changed
+	waiting   []arrival
+	size      int    // bytes of what is waiting
+	attempts  int    // so far, the one in progress included
+	received  int64  // events of that attempt
+	target    target // of the next attempt
+	state     ReadyState
+	response  *http.Response // the newest that opened the stream
+	interrupt context.CancelCauseFunc
+	failure   error // how the last attempt failed that did
+	paused    bool
+	err       error // how the stream ended; nil while it goes on
+
+	lastEventID  string
+	reconnection time.Duration
 }
 
-// An arrival is an event and when it came.
-type arrival struct {
-	event Event
-	at    time.Time
-}
+// ReadyState is where an [EventSource] stands (WHATWG HTML, section 9.2.2, The EventSource interface).
+type ReadyState int
 
-func (a *arrival) size() int { return len(a.event.Data) + len(a.event.Type) + len(a.event.ID) }
+// The states.
+const (
+	StateConnecting ReadyState = iota // it has not been answered yet, or waits until it asks again
+	StateOpen                         // events can arrive
+	StateClosed                       // it has ended for good
+)
+
+var stateNames = [...]string{StateConnecting: "connecting", StateOpen: "open", StateClosed: "closed"}
+
+// String returns the state in a word.
+func (s ReadyState) String() string {
+	if s < 0 || int(s) >= len(stateNames) {
+		return fmt.Sprintf("ReadyState(%d)", int(s))
+	}
+	return stateNames[s]
+}
 
 // Dial opens an event stream, and returns when the headers of the response are there. Nil for cfg is the default [OpenConfig].
 // The context governs the whole stream: when it is done, the stream is closed. Close must be called in the end.
 //
-// A response other than 200 with the content type text/event-stream is a [*ResponseError].
+// A response other than 200 with the content type text/event-stream is a [*ResponseError]. Where the network fails, that is the error,
+// but with OpenConfig.Reconnect Dial tries again, until OpenConfig.Timeout.
 func Dial(ctx context.Context, url string, cfg *OpenConfig) (*EventSource, error) {
-	return dial(ctx, url, cfg, "")
+	return dial(ctx, cfg.withDefaults(url), url, nil)
 }
 
-// dial opens a stream with a token of the server's, or none.
-func dial(ctx context.Context, url string, cfg *OpenConfig, token string) (*EventSource, error) {
-	c := cfg.withDefaults(url)
-	ctx, cancel := context.WithCancel(ctx)
-	request, err := c.request(ctx, url)
-	if err != nil {
-		cancel()
+// dial opens a stream for an account of the server's, or none. The configuration is complete.
+func dial(ctx context.Context, cfg *OpenConfig, url string, a *account) (*EventSource, error) {
+	if err := cfg.check(url); err != nil {
 		return nil, fmt.Errorf("ssetest: opening a stream: %w", err)
 	}
-	if token != "" {
-		request.Header.Set(tokenHeader, token)
+	es := newEventSource(cfg, cfg.Method+" "+url)
+	es.target = target{method: cfg.Method, url: url, body: cfg.Body}
+	es.account = a
+	ctx, es.cancel = context.WithCancelCause(ctx)
+	inTime := func() bool { return true }
+	if cfg.Timeout >= 0 {
+		inTime = time.AfterFunc(cfg.Timeout, func() { es.cancel(es.tooLate()) }).Stop
 	}
-	es := &EventSource{name: request.Method + " " + url, cancel: cancel, done: make(chan struct{})}
-	if err := es.connect(c, request); err != nil {
-		cancel()
-		return nil, fmt.Errorf("ssetest: opening %s: %w", es.name, err)
+	go es.run(ctx)
+	err := es.awaitOpen()
+	if !inTime() && err == nil {
+		err = fmt.Errorf("ssetest: opening %s: %w", es.name, es.tooLate())
 	}
-	decoder := NewDecoder(es.response.Body)
-	decoder.SetLastEventID(c.LastEventID)
-	go es.read(ctx, decoder)
+	if err != nil {
+		es.Close()
+		return nil, err
+	}
 	return es, nil
 }
 
-// withDefaults returns a copy with every field set that has a default.
-func (c *OpenConfig) withDefaults(url string) *OpenConfig {
-	var full OpenConfig
-	if c != nil {
-		full = *c
+func newEventSource(cfg *OpenConfig, name string) *EventSource {
+	return &EventSource{
+		cfg:          cfg,
+		name:         name,
+		done:         make(chan struct{}),
+		lastEventID:  cfg.LastEventID,
+		reconnection: cfg.ReconnectionTime,
 	}
-	server := serverOf(url)
-	if full.Client == nil {
-		full.Client = http.DefaultClient
-		if server != nil {
-			full.Client = server.Client()
-		}
-	}
-	if full.Method == "" {
-		full.Method = http.MethodGet
-	}
-	if full.Timeout == 0 {
-		full.Timeout = defaultTimeout
-		if server != nil {
-			full.Timeout = server.cfg.Timeout
-		}
-	}
-	return &full
 }
 
-// request is what an EventSource asks.
-func (c *OpenConfig) request(ctx context.Context, url string) (*http.Request, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	r, err := http.NewRequestWithContext(ctx, c.Method, url, bytes.NewReader(c.Body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Accept", "text/event-stream")
-	r.Header.Set("Cache-Control", "no-cache")
-	r.Header.Set("Pragma", "no-cache")
-	for name, values := range c.Header {
-		r.Header[http.CanonicalHeaderKey(name)] = append([]string(nil), values...)
-	}
-	if c.LastEventID != "" {
-		r.Header.Set("Last-Event-ID", c.LastEventID)
-	}
-	return r, nil
-}
-
-var errNoResponse = errors.New("no response")
-
-// connect sends the request and checks the response.
-func (es *EventSource) connect(c *OpenConfig, request *http.Request) error {
-	inTime := func() bool { return true }
-	if c.Timeout >= 0 {
-		inTime = time.AfterFunc(c.Timeout, es.cancel).Stop
-	}
-	response, err := c.Client.Do(request)
-	if !inTime() {
-		if err == nil {
-			_ = response.Body.Close()
-		}
-		return fmt.Errorf("%w within %v", errNoResponse, c.Timeout)
-	}
-	if err != nil {
-		return broken(err)
-	}
-	es.response = response
-	return es.checkResponse(response)
-}
-
-// checkResponse makes an error of a response that is no event stream.
-func (es *EventSource) checkResponse(r *http.Response) error {
-	contentType := r.Header.Get("Content-Type")
-	if r.StatusCode == http.StatusOK && essence(contentType) == "text/event-stream" {
-		return nil
-	}
-	defer func() { _ = r.Body.Close() }()
-	defer time.AfterFunc(refusedPatience, es.cancel).Stop()
-	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRefusedBytes)) // what there is of it
-	return &ResponseError{StatusCode: r.StatusCode, ContentType: contentType, Header: r.Header, Body: body}
-}
-
-// essence is the type and subtype of a content type, without its parameters, be they malformed (WHATWG MIME Sniffing, section 4.2).
-func essence(contentType string) string {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	return strings.ToLower(strings.TrimSpace(mediaType))
-}
-
-// read moves events from the response to those who wait for them.
-func (es *EventSource) read(ctx context.Context, decoder *Decoder) {
-	defer close(es.done)
-	defer func() { _ = es.response.Body.Close() }()
+// awaitOpen waits until the stream is open for the first time. How attempts fail until then is told.
+func (es *EventSource) awaitOpen() error {
 	for {
-		event, err := decoder.Next()
+		a, err := es.arrive(context.Background()) // the stream has a context of its own, which ends it
 		if err != nil {
-			es.end(ctx, err)
-			return
+			return err
 		}
-		if !es.put(ctx, arrival{event, time.Now()}) {
-			es.end(ctx, ctx.Err())
-			return
-		}
-	}
-}
-
-// put adds an event, when there is room, and reports false where the stream is closed first.
-func (es *EventSource) put(ctx context.Context, a arrival) bool {
-	for {
-		es.mu.Lock()
-		full := es.full()
-		if !full {
-			es.waiting = append(es.waiting, a)
-			es.size += a.size()
-			es.received++
-			es.changed.raise()
-		}
-		next := es.changed.next()
-		es.mu.Unlock()
-		if !full {
-			return true
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return false
+		es.tell(a.what)
+		if a.what != nil && a.what.kind == opened {
+			return nil
 		}
 	}
 }
 
-// full reports whether no more is read for the time being. es.mu is held.
-func (es *EventSource) full() bool {
-	return len(es.waiting) >= maxWaitingEvents || es.size >= maxWaitingBytes
-}
-
-// end records how the stream ended.
-func (es *EventSource) end(ctx context.Context, err error) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	switch {
-	case es.closed:
-		err = ErrClosed
-	case ctx.Err() != nil:
-		err = fmt.Errorf("ssetest: %s: %w", es.name, context.Cause(ctx))
-	case !errors.Is(err, io.EOF):
-		err = fmt.Errorf("%s: %w", es.name, broken(err))
-	}
-	es.err = err
-	es.changed.raise()
-}
-
-// Next returns the next event, and waits for it where it has not arrived.
+// Next returns the next event, and waits for it where it has not arrived. What OpenConfig has for comments, errors and opens is called by Next,
+// in the order in which things arrived.
+//
 // When all events are taken and the stream has ended, the error is [io.EOF] after a clean end, [ErrClosed] after Close,
-// and else what broke it: [ErrStreamAborted], [ErrConnectionReset], [ErrGoneAway], or an error of the transport's that is none of these. When ctx is done first, the error is the context's, and no event is lost.
+// and else what broke it: [ErrStreamAborted], [ErrConnectionReset], [ErrGoneAway], [ErrReadTimeout], or an error of the transport's that is none of these.
+// Where it reconnects, the error is what ended it for good: a [*ResponseError], with status 204 where the server wanted that.
+// When ctx is done first, the error is the context's, and no event is lost.
 func (es *EventSource) Next(ctx context.Context) (Event, error) {
 	for {
-		es.mu.Lock()
-		a, ok := es.take()
-		err := es.err
-		next := es.changed.next()
-		es.mu.Unlock()
-		if ok {
+		a, err := es.arrive(ctx)
+		switch {
+		case err != nil && err == ctx.Err():
+			return Event{}, fmt.Errorf("ssetest: waiting for an event of %s: %w", es.name, context.Cause(ctx))
+		case err != nil:
+			return Event{}, err
+		case a.what == nil:
 			return a.event, nil
 		}
-		if err != nil {
-			return Event{}, err
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return Event{}, fmt.Errorf("ssetest: waiting for an event of %s: %w", es.name, context.Cause(ctx))
-		}
+		es.tell(a.what)
 	}
 }
 
-// take removes the next event, where there is one. es.mu is held.
-func (es *EventSource) take() (arrival, bool) {
-	if len(es.waiting) == 0 {
-		return arrival{}, false
+// ReadyState returns where the stream stands: as it was read, which may be further than Next has come.
+func (es *EventSource) ReadyState() ReadyState {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return es.state
+}
+
+// LastEventID returns the last event ID of what has been read, which the next attempt would send.
+func (es *EventSource) LastEventID() string {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return es.lastEventID
+}
+
+// ReconnectionTime returns for how long the stream waits before it asks again: OpenConfig.ReconnectionTime, or what the server has said since.
+func (es *EventSource) ReconnectionTime() time.Duration {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return es.reconnection
+}
+
+// Response returns the newest response that opened the stream. Its body is not for anybody else to read, and is empty here.
+func (es *EventSource) Response() *http.Response {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	if es.response == nil {
+		return nil
 	}
-	a := es.waiting[0]
-	es.waiting[0] = arrival{} // it is the caller's now
-	es.waiting = es.waiting[1:]
-	es.size -= a.size()
+	r := *es.response
+	r.Header = r.Header.Clone()
+	r.Body = http.NoBody
+	return &r
+}
+
+// Restart breaks the response that is being read off, as if the server had: a stream that reconnects asks again when the reconnection time has passed,
+// and any other ends with an error. Where none is being read, it does nothing.
+func (es *EventSource) Restart() {
+	es.mu.Lock()
+	interrupt := es.interrupt
+	open := es.state == StateOpen
+	es.mu.Unlock()
+	if open {
+		interrupt(errRestarted)
+	}
+}
+
+// Pause stops reading, until [EventSource.Resume]: no event arrives any more, and what the server sends piles up on the way, so that it sees
+// a slow client. Over HTTP/2, Go's client takes 4 MiB of a stream before that.
+func (es *EventSource) Pause() { es.setPaused(true) }
+
+// Resume reads on.
+func (es *EventSource) Resume() { es.setPaused(false) }
+
+func (es *EventSource) setPaused(paused bool) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	es.paused = paused
 	es.changed.raise()
-	return a, true
 }
 
 // Close ends the stream, and returns when the goroutine that read it has ended. Events that have arrived can still be taken.
 // Calling Close again does nothing.
 func (es *EventSource) Close() {
-	es.mu.Lock()
-	es.closed = true
-	es.mu.Unlock()
-	es.cancel()
+	es.cancel(ErrClosed)
 	<-es.done
+}
+
+var (
+	errNoResponse = errors.New("no response")
+	errRestarted  = errors.New("ssetest: restarted")
+)
+
+// tooLate is the error of a stream that has not been opened in time.
+func (es *EventSource) tooLate() error {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	if es.failure != nil {
+		return fmt.Errorf("%w within %v; the last of %s has failed: %w", errNoResponse, es.cfg.Timeout, count(es.attempts, "attempt"), es.failure)
+	}
+	return fmt.Errorf("%w within %v", errNoResponse, es.cfg.Timeout)
+}
+
+// cleanEnd reports whether the end of a stream is the one that its server wanted: io.EOF,
+// or 204, with which it ends a client that would come back.
+func cleanEnd(err error) bool {
+	var refused *ResponseError
+	return errors.Is(err, io.EOF) || errors.As(err, &refused) && refused.StatusCode == http.StatusNoContent
 }

@@ -21,6 +21,7 @@ type exchange struct {
 	request string // what was asked: method, target, protocol
 	since   time.Time
 	account *account // of the Stream that opened it; may be nil
+	attempt int      // of that Stream
 	conn    *connection
 	stream  uint32 // of HTTP/2; 0 otherwise
 	record  *requestRecord
@@ -61,7 +62,7 @@ func (s *Server) begin(x *exchange, token string) bool {
 	}
 	s.opened++
 	x.number = s.opened
-	x.account = s.accounts[token]
+	x.account, x.attempt = s.accountOf(token)
 	s.streams[x] = true
 	s.requests.add(x.record)
 	s.changed.raise()

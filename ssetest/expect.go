@@ -3,11 +3,8 @@ package ssetest
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -98,13 +95,12 @@ func (s *Stream) compare(n int, wanted string, equal func(report assert.TestingT
 	s.t.Helper()
 	s.mustBeOpen(wanted)
 	for i := range n {
-		got, err := s.arrival()
+		got, err := s.event()
 		if err != nil {
 			s.fail(wanted, s.why(err), i)
 		}
-		s.remember(got.event)
 		var difference differences
-		if !equal(&difference, i, got.event) {
+		if !equal(&difference, i, got) {
 			s.fail(wanted, fmt.Sprintf("number %d of %d differs:%s", i+1, n, difference), i+1)
 		}
 	}
@@ -120,61 +116,6 @@ func (d *differences) Errorf(format string, args ...any) {
 		text = "\n\tError:" + after
 	}
 	*d += differences(" " + strings.TrimRight(text, "\n "))
-}
-
-// ExpectSilence requires that the stream stays open and that no event arrives from now until d has passed.
-// An event that is waiting already counts as arrived now; one that comes exactly at d is outside.
-func (s *Stream) ExpectSilence(d time.Duration) {
-	s.t.Helper()
-	wanted := fmt.Sprintf("silence for %v", d)
-	s.mustBeOpen(wanted)
-	es := s.source
-	start := time.Now()
-	var instead string
-	await(&es.mu, &es.changed, max(d, 0), func() bool {
-		switch {
-		case len(es.waiting) > 0 && es.waiting[0].at.Before(start.Add(d)):
-			first := es.waiting[0]
-			instead = fmt.Sprintf("after %v there was %v", max(first.at.Sub(start), 0), first.event)
-		case len(es.waiting) == 0 && es.err != nil:
-			instead = s.why(es.err)
-		}
-		return instead != ""
-	})
-	if instead != "" {
-		s.fail(wanted, instead, 0)
-	}
-}
-
-// ExpectEnd waits for the clean end of the stream, and requires that no event comes before it.
-func (s *Stream) ExpectEnd() {
-	s.t.Helper()
-	const wanted = "the end of the stream"
-	s.mustBeOpen(wanted)
-	a, err := s.arrival()
-	switch {
-	case err == nil:
-		s.remember(a.event)
-		s.fail(wanted, fmt.Sprintf("there was %v", a.event), 0)
-	case !errors.Is(err, io.EOF):
-		s.fail(wanted, s.why(err), 0)
-	}
-}
-
-// ExpectError waits for the end of the stream, and requires that no event comes before it, and that what ended it is target,
-// as [errors.Is] finds: [ErrStreamAborted], [ErrConnectionReset], [ErrGoneAway].
-func (s *Stream) ExpectError(target error) {
-	s.t.Helper()
-	wanted := fmt.Sprintf("the end of the stream with the error %q", target)
-	s.mustBeOpen(wanted)
-	a, err := s.arrival()
-	switch {
-	case err == nil:
-		s.remember(a.event)
-		s.fail(wanted, fmt.Sprintf("there was %v", a.event), 0)
-	case !errors.Is(err, target):
-		s.fail(wanted, s.why(err), 0)
-	}
 }
 
 // list shows a few of what was wanted, each with a verb.

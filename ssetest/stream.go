@@ -43,14 +43,16 @@ type Stream struct {
 // as that of [net/http/httptest] does, must therefore be closed by a t.Cleanup too, registered before Open, and not by defer.
 func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 	t.Helper()
-	s := &Stream{t: t, timeout: cfg.withDefaults(url).Timeout, server: serverOf(url)}
-	token := ""
+	full := cfg.withDefaults(url)
+	s := &Stream{t: t, timeout: full.Timeout, server: serverOf(url)}
 	if s.server != nil {
 		s.account = s.server.openAccount()
-		token = s.account.token
+	}
+	if full.OnComment == nil {
+		full.OnComment = func(string) {} // ExpectComment wants them
 	}
 	// Not t.Context: that is done before Cleanup functions run, and would break the stream before it is checked.
-	source, err := dial(context.Background(), url, cfg, token)
+	source, err := dial(context.Background(), full, url, s.account)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.describeServer())
 	}
@@ -88,35 +90,53 @@ func (s *Stream) Take(n int) []Event {
 func (s *Stream) take(n int, wanted string) []Event {
 	s.t.Helper()
 	s.mustBeOpen(wanted)
-	events := make([]Event, 0, max(n, 0))
+	events := make([]Event, 0, n)
 	for len(events) < n {
-		a, err := s.arrival()
+		e, err := s.event()
 		if err != nil {
 			s.fail(wanted, s.why(err), len(events))
 		}
-		events = append(events, a.event)
-		s.remember(a.event)
+		events = append(events, e)
 	}
 	return events
 }
 
 var errTimeout = errors.New("nothing more arrived")
 
-// arrival waits for the next event.
-func (s *Stream) arrival() (arrival, error) {
-	es := s.source
-	var a arrival
-	var ok bool
-	err := errTimeout
-	await(&es.mu, &es.changed, s.timeout, func() bool {
-		if a, ok = es.take(); ok {
-			err = nil
-		} else if es.err != nil {
-			err = es.err
+// event takes the next event. What lies before it is told, and is gone.
+func (s *Stream) event() (Event, error) {
+	a, err := s.arrival(func(*happening) bool { return false })
+	return a.event, err
+}
+
+// arrival takes the next event, or what happened before it that is wanted.
+func (s *Stream) arrival(wanted func(what *happening) bool) (arrival, error) {
+	return s.arrivalWithin(s.timeout, wanted)
+}
+
+func (s *Stream) arrivalWithin(limit time.Duration, wanted func(what *happening) bool) (arrival, error) {
+	ctx := context.Background()
+	if limit >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	for {
+		a, err := s.source.arrive(ctx)
+		switch {
+		case err != nil && err == ctx.Err():
+			return arrival{}, errTimeout
+		case err != nil:
+			return arrival{}, err
+		case a.what == nil:
+			s.remember(a.event)
+			return a, nil
 		}
-		return ok || es.err != nil
-	})
-	return a, err
+		s.source.tell(a.what)
+		if wanted(a.what) {
+			return a, nil
+		}
+	}
 }
 
 // remember keeps the newest events for a failure.
@@ -212,41 +232,47 @@ func (s *Stream) Close() {
 // checkRest fails the test where its server has sent more than was taken.
 func (s *Stream) checkRest() {
 	s.t.Helper()
-	due, ok := s.account.total()
+	es := s.source
+	es.Resume() // what has been sent would not arrive otherwise
+	es.mu.Lock()
+	attempt := es.attempts
+	es.mu.Unlock()
+	due, ok := s.account.total(attempt)
 	if !ok {
 		return
 	}
-	es := s.source
 	var (
-		rest     []arrival
+		rest     []Event
 		received int64
+		over     bool
 		ended    error
 		full     bool
 	)
 	await(&es.mu, &es.changed, s.timeout, func() bool {
-		rest, received, ended, full = es.waiting, es.received, es.err, es.full()
-		return received >= due || ended != nil || full
+		rest, received, ended, full = es.untaken(), es.received, es.err, es.full()
+		over = es.attempts != attempt || es.state != StateOpen // another attempt begins from what this one has received
+		return received >= due || over || full
 	})
 	if len(rest) > 0 {
 		s.t.Errorf("ssetest: %s: the server sent %s that nobody took%stake them, or call IgnoreRest",
 			es.name, count(len(rest), "event"), listFirst(rest))
 	}
-	if received < due && !full {
+	if received < due && !full && (!over || ended != nil) {
 		s.t.Errorf("ssetest: %s: %d of the %d events that the server sent did not arrive: %s\n%s",
 			es.name, due-received, due, s.why(cmp.Or(ended, errTimeout)), s.describeServer())
 	}
 }
 
 // listFirst shows the first of some events, a line each.
-func listFirst(events []arrival) string {
+func listFirst(events []Event) string {
 	var b strings.Builder
 	b.WriteString(":\n")
-	for i, a := range events {
+	for i, e := range events {
 		if i == maxListed {
 			fmt.Fprintf(&b, "  … %d more\n", len(events)-i)
 			break
 		}
-		fmt.Fprintf(&b, "  %v\n", a.event)
+		fmt.Fprintf(&b, "  %v\n", e)
 	}
 	return b.String()
 }

@@ -128,7 +128,7 @@ taken from the stream: 1 event:
 `},
 		"an event before the end": {"data: 1\n\n", func(s *ssetest.Stream) { s.ExpectEnd() }, io.EOF, `
 ssetest: GET http://puppet.test/feed: wanted the end of the stream, but there was message 1
-taken from the stream: 1 event:
+taken from the stream: 1 event, 1 by this call:
   message 1
 `},
 		"no clean end": {"", func(s *ssetest.Stream) { s.ExpectEnd() }, errBroken, `

@@ -160,7 +160,7 @@ func (t *Topic) subscribe(x *exchange, lastID string) *subscription {
 	t.streams[sub] = true
 	t.changed.raise()
 	if x.account != nil {
-		x.account.attach(func() (int64, bool) { return t.due(sub), !x.faulty() })
+		x.account.attach(x.attempt, func() (int64, bool) { return t.due(sub), !x.faulty() })
 	}
 	return sub
 }

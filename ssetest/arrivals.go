@@ -1,0 +1,159 @@
+package ssetest
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// This file is what lies between the goroutine that reads a stream and those who ask for what it has read.
+
+const (
+	// maxWaitingBytes and maxWaitingEvents bound what an EventSource has read and nobody has asked for.
+	maxWaitingBytes  = 64 << 20
+	maxWaitingEvents = 1 << 16
+)
+
+// An arrival is an event, or else what happened between events, and when it came.
+type arrival struct {
+	event Event
+	at    time.Time
+	what  *happening // nil: it is the event
+}
+
+func (a *arrival) size() int {
+	n := len(a.event.Data) + len(a.event.Type) + len(a.event.ID)
+	if a.what != nil {
+		n += len(a.what.text)
+	}
+	return n
+}
+
+// read reports whether an arrival has been read from the stream, which a pause holds back.
+func (a *arrival) read() bool { return a.what == nil || a.what.kind == comments }
+
+// A happening is what a stream has beside its events.
+type happening struct {
+	kind     happeningKind
+	text     string         // of a comment
+	response *http.Response // with which the stream was opened
+	err      error          // that broke it, or that an attempt ended in
+
+	// Of a stream that was opened again:
+	again   bool
+	after   time.Duration // from its break to the attempt that has opened it
+	planned time.Duration // how much of that it waited
+}
+
+type happeningKind int
+
+const (
+	comments happeningKind = iota // a comment has arrived
+	opened                        // the stream is open
+	failed                        // it has broken, or an attempt has failed, and is followed by another
+)
+
+// tell calls what the configuration has for something that happened.
+func (es *EventSource) tell(what *happening) {
+	switch {
+	case what == nil:
+	case what.kind == comments && es.cfg.OnComment != nil:
+		es.cfg.OnComment(what.text)
+	case what.kind == opened && es.cfg.OnOpen != nil:
+		es.cfg.OnOpen(what.response)
+	case what.kind == failed && es.cfg.OnError != nil:
+		es.cfg.OnError(what.err)
+	}
+}
+
+// put adds an arrival, when there is room, and reports false where the attempt is over first.
+func (es *EventSource) put(ctx context.Context, a arrival) bool {
+	for {
+		es.mu.Lock()
+		full := es.full() || es.paused && a.read()
+		if !full {
+			es.add(a)
+		}
+		next := es.changed.next()
+		es.mu.Unlock()
+		if !full {
+			return true
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// add adds an arrival. es.mu is held.
+func (es *EventSource) add(a arrival) {
+	es.waiting = append(es.waiting, a)
+	es.size += a.size()
+	if a.what == nil {
+		es.received++
+	}
+	es.changed.raise()
+}
+
+// full reports whether no more is read for the time being. es.mu is held.
+func (es *EventSource) full() bool {
+	return len(es.waiting) >= maxWaitingEvents || es.size >= maxWaitingBytes
+}
+
+// arrive returns what has arrived next, and waits for it. Where all has been taken and the stream has ended, the error is its end.
+func (es *EventSource) arrive(ctx context.Context) (arrival, error) {
+	for {
+		es.mu.Lock()
+		a, ok := es.take()
+		err := es.err
+		next := es.changed.next()
+		es.mu.Unlock()
+		if ok {
+			return a, nil
+		}
+		if err != nil {
+			return arrival{}, err
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return arrival{}, ctx.Err()
+		}
+	}
+}
+
+// take removes the next arrival, where there is one. es.mu is held.
+func (es *EventSource) take() (arrival, bool) {
+	if len(es.waiting) == 0 {
+		return arrival{}, false
+	}
+	a := es.waiting[0]
+	es.waiting[0] = arrival{} // it is the caller's now
+	es.waiting = es.waiting[1:]
+	es.size -= a.size()
+	es.changed.raise()
+	return a, true
+}
+
+// untaken returns the events that nobody has taken. es.mu is held.
+func (es *EventSource) untaken() []Event {
+	var events []Event
+	for i := range es.waiting {
+		if es.waiting[i].what == nil {
+			events = append(events, es.waiting[i].event)
+		}
+	}
+	return events
+}
+
+// firstEvent returns the first event that nobody has taken, or nil. es.mu is held.
+func (es *EventSource) firstEvent() *arrival {
+	for i := range es.waiting {
+		if es.waiting[i].what == nil {
+			return &es.waiting[i]
+		}
+	}
+	return nil
+}

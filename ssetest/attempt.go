@@ -1,0 +1,312 @@
+package ssetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file is one attempt of an EventSource: the request, the response, and what is read of it.
+
+const (
+	// maxRefusedBytes is how much of a refused response's body is kept.
+	maxRefusedBytes = 1 << 10
+
+	// refusedPatience is how long to wait for that much: the response may be a stream, just not one of events.
+	refusedPatience = 100 * time.Millisecond
+
+	// maxRedirects is how many an attempt follows (Fetch, section 4.4, HTTP-redirect fetch).
+	maxRedirects = 20
+)
+
+// A target is what is asked for. A redirect changes it for the attempts that follow, too: the standard sends the same request again,
+// whose URL is then the one that it was led to.
+type target struct {
+	method string
+	url    string
+	body   []byte
+}
+
+// A final error is one after which there is no other attempt.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// A gap is the time since a stream broke.
+type gap struct {
+	since   time.Time // zero: it has never been open
+	planned time.Duration
+}
+
+// attempt asks, and reads the response to its end. It reports whether the stream was open, and how it ended.
+func (es *EventSource) attempt(ctx context.Context, g gap) (wasOpen bool, err error) {
+	ctx, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	es.mu.Lock()
+	es.attempts++
+	es.received = 0
+	es.interrupt = interrupt
+	later := es.response != nil
+	es.mu.Unlock()
+
+	inTime := func() bool { return true }
+	if later && es.cfg.Timeout >= 0 {
+		late := fmt.Errorf("%w within %v", errNoResponse, es.cfg.Timeout)
+		inTime = time.AfterFunc(es.cfg.Timeout, func() { interrupt(late) }).Stop
+	}
+	start := time.Now()
+	response, err := es.ask(ctx, interrupt)
+	if !inTime() && err == nil {
+		_ = response.Body.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	what := &happening{kind: opened, response: response}
+	if !g.since.IsZero() {
+		what.again, what.after, what.planned = true, start.Sub(g.since), g.planned
+	}
+	es.open(ctx, what)
+	return true, causeOr(ctx, es.read(ctx, interrupt, response.Body))
+}
+
+// causeOr is why a context is done, or where it is not, an error.
+func causeOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// open takes note of a response that is an event stream.
+func (es *EventSource) open(ctx context.Context, what *happening) {
+	es.mu.Lock()
+	es.state = StateOpen
+	es.response = what.response
+	es.failure = nil
+	es.mu.Unlock()
+	es.put(ctx, arrival{at: time.Now(), what: what})
+}
+
+// ask sends the request, and returns a response that is an event stream.
+func (es *EventSource) ask(ctx context.Context, interrupt context.CancelCauseFunc) (*http.Response, error) {
+	request, err := es.request(ctx)
+	if err != nil {
+		return nil, final{err}
+	}
+	client := *es.cfg.Client
+	tail := &redirects{next: client.Transport}
+	client.Transport = tail
+	if client.CheckRedirect == nil {
+		client.CheckRedirect = checkRedirect
+	}
+	response, err := client.Do(request)
+	if tail.newest != request {
+		es.follow(tail.newest)
+	}
+	if err != nil {
+		return nil, causeOr(ctx, tail.judge(err))
+	}
+	if err := checkResponse(response, interrupt); err != nil {
+		return nil, final{err}
+	}
+	return response, nil
+}
+
+// request is what an EventSource asks.
+func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
+	es.mu.Lock()
+	to, id, number := es.target, es.lastEventID, es.attempts
+	es.mu.Unlock()
+	if err := checkLastEventID(id); err != nil {
+		return nil, fmt.Errorf("the last event ID is %q: %w", id, err)
+	}
+	r, err := http.NewRequestWithContext(ctx, to.method, to.url, bytes.NewReader(to.body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Cache-Control", "no-cache")
+	r.Header.Set("Pragma", "no-cache")
+	for name, values := range es.cfg.Header {
+		r.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	}
+	if id != "" {
+		r.Header.Set("Last-Event-ID", id)
+	}
+	if es.account != nil {
+		r.Header.Set(tokenHeader, es.account.header(number))
+	}
+	return r, nil
+}
+
+// follow has later attempts ask where a redirect has led to.
+func (es *EventSource) follow(r *http.Request) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	if r.Method != es.target.method {
+		es.target.body = nil // as a redirect that makes a GET of a POST has it
+	}
+	es.target.method, es.target.url = r.Method, r.URL.String()
+}
+
+// redirects is a transport that remembers where it was led to.
+type redirects struct {
+	next     http.RoundTripper
+	newest   *http.Request
+	response *http.Response // to it; nil where there was none
+}
+
+func (t *redirects) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := t.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	response, err := next.RoundTrip(r)
+	if err == nil || t.newest == nil || ours(r.URL.Scheme) {
+		t.newest, t.response = r, response
+	}
+	return response, err
+}
+
+// judge decides what an error means, of a request that got no answer in the end. It is for good where it leads nowhere: the standard
+// lets a client give up what it knows to be futile.
+func (t *redirects) judge(err error) error {
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return final{err}
+	}
+	if r := t.response; r != nil && isRedirectStatus(r.StatusCode) {
+		location, wrong := t.newest.URL.Parse(r.Header.Get("Location"))
+		if wrong != nil || !ours(location.Scheme) {
+			return final{&ResponseError{StatusCode: r.StatusCode, ContentType: r.Header.Get("Content-Type"), Header: r.Header}}
+		}
+	}
+	return broken(err)
+}
+
+// ours reports whether a scheme is one that an event stream can have.
+func ours(scheme string) bool { return scheme == "http" || scheme == "https" }
+
+func isRedirectStatus(status int) bool {
+	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
+}
+
+func checkRedirect(_ *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("stopped after %d redirects", maxRedirects)
+	}
+	return nil
+}
+
+// checkResponse makes an error of a response that is no event stream.
+func checkResponse(r *http.Response, interrupt context.CancelCauseFunc) error {
+	contentType := r.Header.Get("Content-Type")
+	if r.StatusCode == http.StatusOK && essence(contentType) == "text/event-stream" {
+		return nil
+	}
+	defer func() { _ = r.Body.Close() }()
+	defer time.AfterFunc(refusedPatience, func() { interrupt(nil) }).Stop()
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxRefusedBytes)) // what there is of it
+	return &ResponseError{StatusCode: r.StatusCode, ContentType: contentType, Header: r.Header, Body: body}
+}
+
+// essence is the type and subtype of a content type, without its parameters, be they malformed (WHATWG MIME Sniffing, section 4.2).
+func essence(contentType string) string {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(mediaType))
+}
+
+// read moves events from a response to those who wait for them, until its end.
+func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFunc, body io.Reader) error {
+	in := &intake{es: es, ctx: ctx, body: body}
+	if d := es.cfg.ReadTimeout; d > 0 {
+		in.silence = time.AfterFunc(d, func() { interrupt(fmt.Errorf("%w: %v", ErrReadTimeout, d)) })
+		defer in.silence.Stop()
+		in.silence.Stop()
+	}
+	in.decoder = NewDecoder(in)
+	in.decoder.SetLastEventID(es.LastEventID())
+	if es.cfg.OnComment != nil {
+		in.decoder.OnComment(func(text string) {
+			es.put(ctx, arrival{at: time.Now(), what: &happening{kind: comments, text: text}})
+		})
+	}
+	for {
+		event, err := in.decoder.Next()
+		if err == nil {
+			if !es.put(ctx, arrival{event: event, at: time.Now()}) {
+				return ctx.Err() // the event is none that was received, nor is its ID
+			}
+			continue
+		}
+		es.publish(in.decoder)
+		switch {
+		case errors.Is(err, ErrEventTooLarge):
+			return final{err}
+		case errors.Is(err, io.EOF):
+			return io.EOF
+		default:
+			return broken(err)
+		}
+	}
+}
+
+// publish makes known what a decoder has found. Every event that it has returned has been put.
+func (es *EventSource) publish(d *Decoder) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	es.lastEventID = d.LastEventID()
+	if t, ok := d.ReconnectionTime(); ok {
+		es.reconnection = t
+	}
+}
+
+// An intake is what a decoder reads a response through.
+type intake struct {
+	es      *EventSource
+	ctx     context.Context
+	body    io.Reader
+	decoder *Decoder
+	silence *time.Timer // breaks the stream off; nil without a read timeout
+}
+
+// Read reads when it may. When it is called, everything that was read before has been interpreted.
+func (in *intake) Read(p []byte) (int, error) {
+	in.es.publish(in.decoder)
+	if !in.es.awaitResume(in.ctx) {
+		return 0, in.ctx.Err()
+	}
+	if in.silence != nil {
+		in.silence.Reset(in.es.cfg.ReadTimeout)
+		defer in.silence.Stop()
+	}
+	return in.body.Read(p)
+}
+
+// awaitResume waits for the end of a pause, and reports false where the attempt is over first.
+func (es *EventSource) awaitResume(ctx context.Context) bool {
+	for {
+		es.mu.Lock()
+		paused := es.paused
+		next := es.changed.next()
+		es.mu.Unlock()
+		if !paused {
+			return true
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package ssetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// This file is what holds the attempts of an EventSource together: WHATWG HTML, section 9.2.3, Processing model.
+
+// run makes one attempt, or as many as it takes, and records how that ended.
+func (es *EventSource) run(ctx context.Context) {
+	defer close(es.done)
+	var g gap
+	failures := 0 // in a row
+	for {
+		wasOpen, err := es.attempt(ctx, g)
+		if wasOpen {
+			g, failures = gap{since: time.Now()}, 0
+		} else {
+			failures++
+		}
+		switch {
+		case ctx.Err() != nil, !es.cfg.Reconnect, errors.As(err, new(final)):
+			es.end(ctx, err)
+			return
+		case es.cfg.MaxAttempts > 0 && failures >= es.cfg.MaxAttempts:
+			es.end(ctx, fmt.Errorf("%s in a row failed, the last with: %w", count(failures, "attempt"), err))
+			return
+		}
+		delay := es.breaks(ctx, err, failures)
+		g.planned += delay
+		if !sleep(ctx, delay) {
+			es.end(ctx, err)
+			return
+		}
+	}
+}
+
+// breaks takes note that the stream has broken, or an attempt has failed, and returns for how long to wait.
+func (es *EventSource) breaks(ctx context.Context, err error, failures int) time.Duration {
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%s: the stream has ended: %w", es.name, err)
+	} else {
+		err = fmt.Errorf("%s: %w", es.name, err)
+	}
+	es.mu.Lock()
+	es.state = StateConnecting
+	es.failure = err
+	reconnection := es.reconnection
+	es.mu.Unlock()
+	es.put(ctx, arrival{at: time.Now(), what: &happening{kind: failed, err: err}})
+	return es.cfg.delay(reconnection, failures)
+}
+
+// delay is for how long to wait before the next attempt: the reconnection time, and more where attempts keep failing.
+func (c *OpenConfig) delay(reconnection time.Duration, failures int) time.Duration {
+	d := reconnection
+	for range failures - 1 {
+		if d >= c.MaxBackoff-d {
+			return max(reconnection, c.MaxBackoff)
+		}
+		d *= 2
+	}
+	return d
+}
+
+// sleep waits, and reports false where the context is done first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// end records how the stream ended.
+func (es *EventSource) end(ctx context.Context, err error) {
+	var last final
+	if errors.As(err, &last) {
+		err = last.error
+	}
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	never := es.response == nil
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	switch {
+	case errors.Is(err, ErrClosed), err == io.EOF:
+	case never:
+		err = fmt.Errorf("ssetest: opening %s: %w", es.name, err)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("ssetest: %s: %w", es.name, err)
+	default:
+		err = fmt.Errorf("%s: %w", es.name, err)
+	}
+	es.err = err
+	es.state = StateClosed
+	es.changed.raise()
+}
