@@ -14,16 +14,20 @@ const tokenHeader = "Ssetest-Token"
 // An account is what connects a [Stream] with the streams that its server sends, one for each of its attempts:
 // how many events it has been sent or will be, which only the server knows.
 type account struct {
-	token string
+	token  string
+	ledger *ledger // of a stream that reconnects; nil else
 
-	mu      sync.Mutex // guards what follows
-	attempt int        // the newest that has been attached
-	due     func() (n int64, ok bool)
+	mu       sync.Mutex // guards what follows
+	exchange *exchange  // the newest that has been attached
+	due      func() int64
 }
 
 // openAccount gives out a token.
-func (s *Server) openAccount() *account {
+func (s *Server) openAccount(reconnects bool) *account {
 	a := &account{token: rand.Text()}
+	if reconnects {
+		a.ledger = newLedger()
+	}
 	s.mu.Lock()
 	s.accounts[a.token] = a
 	s.mu.Unlock()
@@ -34,6 +38,9 @@ func (s *Server) closeAccount(a *account) {
 	s.mu.Lock()
 	delete(s.accounts, a.token)
 	s.mu.Unlock()
+	if a.ledger != nil {
+		a.ledger.close()
+	}
 }
 
 // header is what an attempt sends, so that the server knows it.
@@ -48,23 +55,43 @@ func (s *Server) accountOf(header string) (*account, int) {
 
 // attach connects the account with a stream that its client has opened. Where the client's transport has asked twice,
 // the last answer is the one that is read.
-func (a *account) attach(attempt int, due func() (n int64, ok bool)) {
+func (a *account) attach(x *exchange, due func() int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.attempt, a.due = attempt, due
+	a.exchange, a.due = x, due
 }
 
 // total is how many events the client gets by an attempt. It reports false where that has no answer, as with the letters, which have no end,
 // or with a stream that a fault has changed.
 func (a *account) total(attempt int) (int64, bool) {
-	a.mu.Lock()
-	due := a.due
-	if a.attempt != attempt {
-		due = nil
-	}
-	a.mu.Unlock()
-	if due == nil {
+	x, due := a.of(attempt)
+	if x == nil || x.endless || x.disturbed.Load() || x.broken() {
 		return 0, false
 	}
-	return due()
+	return due(), true
+}
+
+// quiet reports whether everything has arrived, of an attempt of which so many events have, that the server has to send as things stand; and whether
+// the connection is stuck, so that nothing will. A stream that the server has ended is not quiet: another follows it, or its end.
+func (a *account) quiet(attempt int, received int64) (quiet, stuck bool) {
+	x, due := a.of(attempt)
+	switch {
+	case x == nil:
+		return false, false
+	case x.broken():
+		return false, true
+	}
+	x.srv.mu.Lock()
+	open := x.srv.streams[x]
+	x.srv.mu.Unlock()
+	return open && due()+x.repeated.Load() <= received, false
+}
+
+func (a *account) of(attempt int) (*exchange, func() int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.exchange == nil || a.exchange.attempt != attempt {
+		return nil, nil
+	}
+	return a.exchange, a.due
 }

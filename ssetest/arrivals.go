@@ -93,6 +93,9 @@ func (es *EventSource) add(a arrival) {
 	es.size += a.size()
 	if a.what == nil {
 		es.received++
+		if es.account != nil && es.account.ledger != nil {
+			es.account.ledger.receive(a.event)
+		}
 	}
 	es.changed.raise()
 }

@@ -145,6 +145,9 @@ func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
 	}
 	if es.account != nil {
 		r.Header.Set(tokenHeader, es.account.header(number))
+		if es.account.ledger != nil {
+			es.account.ledger.ask(lastEventID(r))
+		}
 	}
 	return r, nil
 }

@@ -146,6 +146,7 @@ func (d *disturbance) complete() error {
 	case d.fate.abort || d.fate.reset:
 		return d.breakOff(held)
 	case d.fate.twice:
+		d.outlet.x.repeated.Add(1)
 		if err := d.put(held); err != nil {
 			return err
 		}

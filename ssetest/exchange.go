@@ -22,6 +22,7 @@ type exchange struct {
 	since   time.Time
 	account *account // of the Stream that opened it; may be nil
 	attempt int      // of that Stream
+	endless bool     // what it sends has no end, and may be left
 	conn    *connection
 	stream  uint32 // of HTTP/2; 0 otherwise
 	record  *requestRecord
@@ -31,8 +32,9 @@ type exchange struct {
 	written int64        // bytes of the body that net/http has been given, with HTTP/2
 	events  atomic.Int64 // written and flushed
 
-	aborted   atomic.Bool // the client must see that the stream is broken
-	disturbed atomic.Bool // by chaos: what was written is not what the client gets
+	aborted   atomic.Bool  // the client must see that the stream is broken
+	disturbed atomic.Bool  // by chaos: what was written is not what the client gets
+	repeated  atomic.Int64 // events that chaos has sent twice
 }
 
 type exchangeKey struct{}
@@ -63,6 +65,9 @@ func (s *Server) begin(x *exchange, token string) bool {
 	s.opened++
 	x.number = s.opened
 	x.account, x.attempt = s.accountOf(token)
+	if books := x.books(); books != nil {
+		books.see(x.attempt, x.record.request.LastEventID)
+	}
 	s.streams[x] = true
 	s.requests.add(x.record)
 	s.changed.raise()
@@ -151,9 +156,15 @@ func (x *exchange) sent() bool {
 	return x.stream == 0 || x.conn.h2.AwaitSent(x.stream, x.written)
 }
 
-// faulty reports whether a fault may have kept from the client what was written, or given it more.
-func (x *exchange) faulty() bool {
-	return x.disturbed.Load() || x.conn != nil && x.conn.socket.broken.Load()
+// broken reports whether a fault of its connection may have kept from the client what was written.
+func (x *exchange) broken() bool { return x.conn != nil && x.conn.socket.broken.Load() }
+
+// books returns the ledger of the Stream that opened the exchange, or nil.
+func (x *exchange) books() *ledger {
+	if x.account == nil {
+		return nil
+	}
+	return x.account.ledger
 }
 
 // A countingWriter is the response of an HTTP/2 stream. It counts what net/http is given, so that sent can wait for just that.

@@ -72,7 +72,7 @@ func (f *Feed) serve(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	d := newDrive(newPlayer(w, r), r)
+	d := newDrive(newPlayer(w, r, nil), r)
 	f.mu.Lock()
 	f.waiting = append(f.waiting, d)
 	f.changed.raise()

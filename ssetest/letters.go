@@ -23,9 +23,10 @@ type letters struct {
 // A letterStream is one stream of GET /sse.
 type letterStream struct {
 	*exchange
-	next int // the letter that it sends next
-	owed int // with letters by hand: the letter that it shall get to; next catches up
-	gone bool
+	next  int // the letter that it sends next
+	begun int // one more than the letter that it has begun to send
+	owed  int // with letters by hand: the letter that it shall get to; next catches up
+	gone  bool
 }
 
 func newLetters(s *Server) *letters {
@@ -151,13 +152,18 @@ func (l *letters) serveByHand(ls *letterStream, done <-chan struct{}) {
 
 // send sends the stream's next letter, and reports false where the client is gone.
 func (l *letters) send(ls *letterStream) bool {
-	wire, err := l.srv.Letter(ls.next).AppendText(nil)
+	letter := l.srv.Letter(ls.next)
+	wire, err := letter.AppendText(nil)
 	if err != nil {
 		panic(fmt.Sprintf("ssetest: letter %d: %v", ls.next, err)) // it is made of nothing that could be refused
 	}
 	l.mu.Lock()
-	l.top = max(l.top, ls.next+1) // before it is on the wire: a client may come back with it at once
+	ls.begun = ls.next + 1
+	l.top = max(l.top, ls.begun) // before it is on the wire: a client may come back with it at once
 	l.mu.Unlock()
+	if books := ls.books(); books != nil {
+		books.send(letter)
+	}
 	if !ls.write(wire, 1) {
 		return false
 	}
@@ -171,11 +177,25 @@ func (l *letters) send(ls *letterStream) bool {
 // join registers a stream, which begins behind the letter that the client had last.
 func (l *letters) join(x *exchange, lastID string) *letterStream {
 	first := l.after(x, lastID)
-	ls := &letterStream{exchange: x, next: first, owed: first}
+	ls := &letterStream{exchange: x, next: first, begun: first, owed: first}
 	l.mu.Lock()
 	l.streams[ls] = true
 	l.mu.Unlock()
+	if x.account != nil {
+		x.endless = true
+		x.account.attach(x, func() int64 { return int64(l.sentBy(ls) - first) })
+	}
+	if books := x.books(); books != nil {
+		books.keepBooks()
+	}
 	return ls
+}
+
+// sentBy is one more than the newest letter that a stream has sent, or is about to send.
+func (l *letters) sentBy(ls *letterStream) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ls.begun
 }
 
 func (l *letters) leave(ls *letterStream) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -13,9 +14,14 @@ import (
 
 // A player serves steps on one exchange, in the goroutine of its handler.
 type player struct {
-	x     *exchange
-	ctx   context.Context // of the request: done when the client has left, or the server is closed
-	split int             // at most that many bytes a write; 0 for all
+	x      *exchange
+	ctx    context.Context // of the request: done when the client has left, or the server is closed
+	split  int             // at most that many bytes a write; 0 for all
+	parser *parser         // of what is sent
+
+	// due is how many events the client gets, if nothing else happens: by then the player waits, or for those who drive a feed.
+	due      atomic.Int64
+	segments []int64 // of a script: what is due until its next waits, and in the end; nil: what has been sent
 }
 
 // How playing a step can end the stream. What nil leaves is a stream that goes on.
@@ -27,10 +33,21 @@ var (
 	errStalled = errors.New("the connection stays open and dead")
 )
 
-func newPlayer(w http.ResponseWriter, r *http.Request) *player {
+// newPlayer makes the player of a script that has these segments, or of a feed, which has none.
+func newPlayer(w http.ResponseWriter, r *http.Request, segments []int64) *player {
 	x := exchangeOf(r)
 	x.answerWith(w)
-	return &player{x: x, ctx: r.Context()}
+	p := &player{x: x, ctx: r.Context(), parser: newParser(), segments: segments}
+	if len(segments) > 0 {
+		p.due.Store(segments[0])
+	}
+	if x.account != nil {
+		x.account.attach(x, p.due.Load)
+	}
+	if books := x.books(); books != nil {
+		books.keepBooks()
+	}
+	return p
 }
 
 // play serves steps until one of them ends the stream.
@@ -88,11 +105,18 @@ func (p *player) begin(response Response, alone bool) error {
 	case !p.x.open():
 		return errGone
 	}
-	return p.send([]byte(response.Body), 0)
+	return p.send([]byte(response.Body))
 }
 
-// send sends bytes that make up so many events, and returns when they are on the wire.
-func (p *player) send(wire []byte, events int) error {
+// send sends bytes, and returns when they are on the wire.
+func (p *player) send(wire []byte) error {
+	events := p.parser.feed(wire)
+	if p.segments == nil {
+		p.due.Add(int64(len(events)))
+	}
+	if books := p.x.books(); books != nil {
+		books.send(events...)
+	}
 	size := len(wire)
 	if p.split > 0 {
 		size = p.split
@@ -107,48 +131,76 @@ func (p *player) send(wire []byte, events int) error {
 	if !p.x.sent() {
 		return errGone
 	}
-	p.x.events.Add(int64(events))
+	p.x.events.Add(int64(len(events)))
 	return nil
 }
 
 // sleep waits, unless the stream is over first.
 func (p *player) sleep(d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-p.ctx.Done():
+	if d > 0 && !sleep(p.ctx, d) {
 		return errGone
 	}
+	return nil
 }
 
-func (e Event) play(p *player) error {
+// wire returns what a step writes; nil where it writes nothing.
+func wire(step Step) []byte {
+	switch s := step.(type) {
+	case Event:
+		return mustEncode(s)
+	case cut:
+		return mustEncode(s.event)[:s.n]
+	case comment:
+		return appendComment(nil, string(s))
+	case raw:
+		return []byte(s)
+	default:
+		return nil
+	}
+}
+
+// mustEncode encodes an event that has been checked.
+func mustEncode(e Event) []byte {
 	wire, err := e.AppendText(nil)
 	if err != nil {
-		panic("ssetest: " + err.Error()) // check has seen it
+		panic("ssetest: " + err.Error())
 	}
-	return p.send(wire, 1)
+	return wire
 }
 
-func (c cut) play(p *player) error {
-	wire, err := c.event.AppendText(nil)
-	if err != nil {
-		panic("ssetest: " + err.Error()) // check has seen it
+// segments counts the events of a script: up to each of its waits, and all.
+func (s Script) segments() []int64 {
+	response, steps := s.split()
+	parser := newParser()
+	n := int64(len(parser.feed([]byte(response.Body))))
+	counts := make([]int64, 0, 1)
+	for _, step := range steps {
+		if w, ok := step.(wait); ok && w > 0 {
+			counts = append(counts, n)
+		}
+		n += int64(len(parser.feed(wire(step))))
 	}
-	return p.send(wire[:c.n], 0)
+	return append(counts, n)
 }
+
+func (e Event) play(p *player) error { return p.send(wire(e)) }
+func (c cut) play(p *player) error   { return p.send(wire(c)) }
 
 func (r Response) play(*player) error {
 	panic("ssetest: a Response in the middle of a stream") // check has seen it
 }
 
-func (c comment) play(p *player) error { return p.send(appendComment(nil, string(c)), 0) }
-func (r raw) play(p *player) error     { return p.send([]byte(r), 0) }
-func (w wait) play(p *player) error    { return p.sleep(time.Duration(w)) }
+func (c comment) play(p *player) error { return p.send(wire(c)) }
+func (r raw) play(p *player) error     { return p.send(wire(r)) }
+
+func (w wait) play(p *player) error {
+	err := p.sleep(time.Duration(w))
+	if err == nil && w > 0 && p.segments != nil {
+		p.segments = p.segments[1:]
+		p.due.Store(p.segments[0])
+	}
+	return err
+}
 
 func (n split) play(p *player) error {
 	p.split = int(n)

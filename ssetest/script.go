@@ -36,6 +36,7 @@ func (s *Server) Script(pattern string, scripts ...Script) {
 			panic(fmt.Sprintf("ssetest: Script(%q): %s%v", pattern, which, err))
 		}
 		endpoint.scripts = append(endpoint.scripts, script.clone())
+		endpoint.segments = append(endpoint.segments, script.segments())
 	}
 	s.serve("Script", pattern, endpoint.serve)
 }
@@ -113,23 +114,24 @@ func (*readBody) Close() error { return nil }
 
 // scripted is an endpoint that serves scripts.
 type scripted struct {
-	srv     *Server
-	scripts []Script
-	several bool
+	srv      *Server
+	scripts  []Script
+	segments [][]int64 // of each
+	several  bool
 
 	mu   sync.Mutex // guards next
 	next int
 }
 
 func (e *scripted) serve(w http.ResponseWriter, r *http.Request) {
-	script, ok := e.take(r.Method != http.MethodHead)
-	if !ok {
+	i := e.take(r.Method != http.MethodHead)
+	if i == len(e.scripts) {
 		e.srv.note("%v: answered 204, since the scripts are used up", exchangeOf(r))
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	p := newPlayer(w, r)
-	response, steps := script.split()
+	p := newPlayer(w, r, e.segments[i])
+	response, steps := e.scripts[i].split()
 	if r.Method == http.MethodHead {
 		_ = p.begin(Response{Status: response.Status, Header: response.Header}, true)
 		return
@@ -141,21 +143,15 @@ func (e *scripted) serve(w http.ResponseWriter, r *http.Request) {
 	p.conclude(err)
 }
 
-// take returns the script for a request, which uses it up or not. It reports false where there is none left.
-func (e *scripted) take(use bool) (Script, bool) {
+// take returns the number of the script for a request, which uses it up or not; where none is left, it is the number of all.
+func (e *scripted) take(use bool) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.several {
-		return e.scripts[0], true
-	}
-	if e.next == len(e.scripts) {
-		return nil, false
-	}
-	script := e.scripts[e.next]
-	if use {
+	i := e.next
+	if use && e.several && i < len(e.scripts) {
 		e.next++
 	}
-	return script, true
+	return i
 }
 
 // split returns how a script answers the request, and what it streams then.

@@ -46,7 +46,7 @@ func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 	full := cfg.withDefaults(url)
 	s := &Stream{t: t, timeout: full.Timeout, server: serverOf(url)}
 	if s.server != nil {
-		s.account = s.server.openAccount()
+		s.account = s.server.openAccount(full.Reconnect)
 	}
 	if full.OnComment == nil {
 		full.OnComment = func(string) {} // ExpectComment wants them

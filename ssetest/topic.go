@@ -31,6 +31,7 @@ type Topic struct {
 	oldest  *record // the one before the oldest that is kept
 	kept    int
 	byID    map[string]*record // of those that are kept, the newest with each ID
+	ledgers map[*ledger]bool   // that need the log
 	check   int64              // when the log has this size, it is time to look for slow streams again
 }
 
@@ -42,6 +43,7 @@ func (s *Server) newTopic(path string) *Topic {
 		maxHistoryBytes: defaultHistoryBytes,
 		maxBehindBytes:  defaultBehindBytes,
 		streams:         make(map[*subscription]bool),
+		ledgers:         make(map[*ledger]bool),
 		byID:            make(map[string]*record),
 		last:            start,
 		oldest:          start,

@@ -80,12 +80,17 @@ func (t *Topic) keep(r *record) {
 	}
 }
 
-// expireSlow gives up the streams that are too far behind. It looks at them all, and therefore seldom.
+// expireSlow gives up the streams that are too far behind, and the ledgers that have become too long. It looks at them all, and therefore seldom.
 func (t *Topic) expireSlow() {
 	if t.last.end < t.check {
 		return
 	}
 	t.check = t.last.end + t.maxBehindBytes/16
+	for l := range t.ledgers {
+		if l.expire(t.last) {
+			delete(t.ledgers, l)
+		}
+	}
 	for sub := range t.streams {
 		at := sub.at.Load()
 		behind := t.last.end - at.end
@@ -160,7 +165,10 @@ func (t *Topic) subscribe(x *exchange, lastID string) *subscription {
 	t.streams[sub] = true
 	t.changed.raise()
 	if x.account != nil {
-		x.account.attach(x.attempt, func() (int64, bool) { return t.due(sub), !x.faulty() })
+		x.account.attach(x, func() int64 { return t.due(sub) })
+	}
+	if books := x.books(); books != nil && books.follow(t, at) {
+		t.ledgers[books] = true
 	}
 	return sub
 }

@@ -1,0 +1,66 @@
+package ssetest
+
+import "fmt"
+
+// ExpectExactlyOnce requires that a [Stream] that reconnects has received every event that its endpoint has published since the stream was first opened,
+// exactly once, in order, across all reconnects, and that each attempt has asked to resume behind the last event that had arrived.
+// It waits for what is still on its way, and fails the stream's test with what was lost, repeated, or out of order.
+//
+// What a topic has published is in its log, whether anybody was there to receive it or not. Of a script, a feed and the letters it is what
+// they have sent to this stream; what they send again with the same ID is the same event. What a handler of yours should have sent nobody knows here.
+//
+// An event without an ID, or with one that another event has, makes exactly once undecidable, and fails the test by its name.
+// Whether the test has taken the events does not matter. It compares 131,072 events at most. Call it from the stream's own goroutine.
+func (s *Server) ExpectExactlyOnce(stream *Stream) {
+	stream.t.Helper()
+	s.expectDelivery(stream, "every event exactly once", func(d *delivery) bool { return d.fine() }, undecidable)
+}
+
+// ExpectAtLeastOnce is [Server.ExpectExactlyOnce] for those who can bear to get an event again: nothing must be lost.
+// It takes any events, with an ID or without.
+func (s *Server) ExpectAtLeastOnce(stream *Stream) {
+	stream.t.Helper()
+	any := func([]Event) error { return nil }
+	s.expectDelivery(stream, "every event at least once", func(d *delivery) bool { return len(d.lost) == 0 }, any)
+}
+
+func (s *Server) expectDelivery(stream *Stream, wanted string, fine func(*delivery) bool, decidable func([]Event) error) {
+	t, es := stream.t, stream.source
+	t.Helper()
+	stream.mustBeOpen(wanted)
+	switch {
+	case stream.server != s:
+		t.Fatalf("ssetest: %s: wanted %s, but the stream is not one of %s", es.name, wanted, s.URL)
+	case stream.account.ledger == nil:
+		t.Fatalf("ssetest: %s: wanted %s across reconnects, but it does not come back: set OpenConfig.Reconnect", es.name, wanted)
+	}
+	ledger := stream.account.ledger
+	published, err := ledger.published()
+	if err == nil {
+		err = decidable(published)
+	}
+	if err != nil {
+		t.Fatalf("ssetest: %s: wanted %s, but that can't be decided: %v", es.name, wanted, err)
+	}
+
+	var result *delivery
+	await(&es.mu, &es.changed, stream.timeout, func() bool {
+		// What is repeated comes after everything is there. It is over when nothing more can be on its way.
+		quiet, stuck := true, false
+		if es.state == StateOpen {
+			quiet, stuck = stream.account.quiet(es.attempts, es.received)
+		}
+		over := es.err != nil || es.state == StateOpen && quiet
+		if !over && (!quiet && !stuck || ledger.arrivals() < len(published)) {
+			return false
+		}
+		result = ledger.compare(published)
+		return over || len(result.lost) == 0
+	})
+	if result == nil {
+		result = ledger.compare(published)
+	}
+	if !fine(result) {
+		stream.fail(wanted, fmt.Sprintf("of %s that the endpoint has published\n%s", count(len(published), "event"), result), 0)
+	}
+}
