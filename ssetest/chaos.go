@@ -52,8 +52,8 @@ func (c Chaos) check() error {
 // Chaos makes every endpoint of the server unreliable from now on: letters, topics, scripts, feeds and event streams of your own handlers.
 // Streams that are open already stay as they are. A later call takes the place of an earlier one; the zero Chaos ends it.
 //
-// What happens to an event depends on the seed, the pattern of the endpoint, the number of the stream on that pattern since the call, and the
-// number of the event on the stream, and on nothing else: the same requests get the same faults. A test that has failed shows
+// What happens to an event depends on the seed, the pattern of the endpoint, the number of the request on that pattern since the call (but for HEAD; one that gets
+// no stream counts, too), and the number of the event on the stream, and on nothing else: the same requests get the same faults. A test that has failed shows
 // the seed and what was done to which event.
 //
 // An event that is to be broken off or sent twice is held back until it is complete. What is disturbed is not checked for
@@ -88,13 +88,12 @@ type chaos struct {
 // maxPlan bounds what is kept of the plan.
 const maxPlan = 200
 
-// disturb returns what happens to the events of a further stream.
-func (c *chaos) disturb(o *outlet) *disturbance {
-	o.x.disturbed.Store(true)
+// next numbers a request, by the pattern that it is answered by.
+func (c *chaos) next(pattern string) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.streams[o.pattern]++
-	return &disturbance{outlet: o, chaos: c, number: c.streams[o.pattern]}
+	c.streams[pattern]++
+	return c.streams[pattern]
 }
 
 // record adds to the plan.
@@ -109,16 +108,17 @@ func (c *chaos) record(d *disturbance, what string) {
 }
 
 // describe is the seed and the plan, for a test that has failed.
-func (c *chaos) describe() string {
+func (c *chaos) describe(most int) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "chaos with seed %d: %s disturbed\n", c.Seed, count(len(c.plan)+c.more, "event"))
-	for _, line := range c.plan {
+	shown := c.plan[:min(len(c.plan), most)]
+	for _, line := range shown {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
-	if c.more > 0 {
-		fmt.Fprintf(&b, "  … and %d more\n", c.more)
+	if more := len(c.plan) - len(shown) + c.more; more > 0 {
+		fmt.Fprintf(&b, "  … and %d more\n", more)
 	}
 	return b.String()
 }

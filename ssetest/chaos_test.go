@@ -231,3 +231,60 @@ func TestChaosTellsHandlersThatTheStreamIsOver(t *testing.T) {
 		<-left
 	})
 }
+
+// TestChaosBreaksFeeds has Send on a stream that chaos breaks off, and after it.
+func TestChaosBreaksFeeds(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		feed := srv.Feed("GET /feed")
+		srv.Chaos(ssetest.Chaos{Abort: 1})
+		stream := srv.Open(t, "/feed", nil)
+		var s *ssetest.ServerStream
+		failed := attempt(t, func(t testing.TB) {
+			s = feed.Accept(t)
+			s.Send(ssetest.Data("x"))
+			<-s.Done()
+			s.Send(ssetest.Data("y"))
+		})
+		assert.Contains(t, failed.text(), "Send: chaos has broken the stream off\n")
+		stream.ExpectError(ssetest.ErrStreamAborted)
+
+		srv.Chaos(ssetest.Chaos{})
+		srv.Open(t, "/feed", nil)
+		failed = attempt(t, func(t testing.TB) {
+			s = feed.Accept(t)
+			srv.Down()
+			s.Send(ssetest.Data("y"))
+		})
+		assert.Contains(t, failed.text(), "Send: its connection has been reset\n")
+	})
+}
+
+// TestSendWaitsForChaos has events that chaos holds back for longer than anything may wait.
+func TestSendWaitsForChaos(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 30 * time.Millisecond})
+	feed := srv.Feed("GET /feed")
+	srv.Chaos(ssetest.Chaos{Seed: 1, Delay: 100 * time.Millisecond})
+	stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Timeout: time.Minute})
+	feed.Accept(t).Send(ssetest.Data("1"), ssetest.Data("2"), ssetest.Data("3"))
+	stream.ExpectData("1", "2", "3")
+}
+
+// TestChaosExplainsItselfWithoutATest has a server that no test shows the notes of.
+func TestChaosExplainsItselfWithoutATest(t *testing.T) {
+	srv, err := ssetest.Start(nil)
+	require.NoError(t, err)
+	defer srv.Close()
+	srv.Script("GET /feed", ssetest.Script{ssetest.Data("1")})
+	srv.Chaos(ssetest.Chaos{Seed: 7, Abort: 1})
+	failed := attempt(t, func(t testing.TB) { srv.Open(t, "/feed", nil).ExpectData("1") })
+	assert.Contains(t, failed.text(), "chaos with seed 7: 1 event disturbed\n  GET /feed, stream 1, event 1: stream aborted after ")
+}
+
+// TestChaosSendsUnfinishedEvents has one that it holds back until its end, which does not come.
+func TestChaosSendsUnfinishedEvents(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Script("GET /feed", ssetest.Script{ssetest.Raw("data: 1\n\ndata: half")})
+	srv.Chaos(ssetest.Chaos{Duplicate: 1})
+	assert.Equal(t, "data: 1\n\ndata: 1\n\ndata: half", readBody(t, get(t, srv, "/feed")))
+}

@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -76,4 +77,25 @@ func TestOnlyStreamsAreCompressed(t *testing.T) {
 	stream := srv.Open(t, "/post", nil)
 	srv.Publish(ssetest.Data("x"))
 	stream.ExpectData("x", "x")
+}
+
+// TestAbortedCompressionHasNoEnd has chaos break a compressed stream off, which must not look like one that is complete.
+func TestAbortedCompressionHasNoEnd(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Compress: true})
+		srv.Script("GET /feed", ssetest.Script{ssetest.Data("1")})
+		srv.Chaos(ssetest.Chaos{Abort: 1})
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/feed", nil)
+		require.NoError(t, err)
+		r.Header.Set("Accept-Encoding", "gzip")
+		response, err := srv.Client().Do(r)
+		require.NoError(t, err)
+		compressed, err := io.ReadAll(response.Body)
+		require.Error(t, err)
+		require.NoError(t, response.Body.Close())
+		text, err := gzip.NewReader(bytes.NewReader(compressed))
+		require.NoError(t, err)
+		_, err = io.ReadAll(text)
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	})
 }

@@ -52,7 +52,7 @@ type Config struct {
 	// Of very large events it keeps fewer: at most 64 MiB. Negative: it keeps none.
 	History int
 
-	// MaxBodyBytes is the largest body that POST /post takes, 8 MB (8,000,000 bytes) by default. Negative: no limit.
+	// MaxBodyBytes is the largest body of a request that topics, scripts and feeds take, 8 MB (8,000,000 bytes) by default. Negative: no limit.
 	MaxBodyBytes int64
 
 	// Protocol is HTTP2 by default.
@@ -70,7 +70,7 @@ type Config struct {
 	// Addr is the "host:port" to listen on. By default it is a free port of the loopback interface, 127.0.0.1:0.
 	Addr string
 
-	// Wrap goes around every endpoint, the built-in ones and those of [Server.Handle]: for authorization, logging, latency.
+	// Wrap goes around every endpoint, the built-in ones and those of [Server.Handle], [Server.Script] and [Server.Feed]: for authorization, logging, latency.
 	// The ResponseWriter that it passes on must be able to flush, by itself or by an Unwrap method
 	// as [http.ResponseController] asks for; else the streams answer 500 and the test fails.
 	// One that holds back what is written, to compress it, needs a Flush of its own, or nobody gets anything.

@@ -57,7 +57,7 @@ func (x *exchange) identify(r *http.Request) (ordinal int, ok bool) {
 		x.stream, ordinal = h2conn.TakeStream(r.Header)
 		return ordinal, ordinal != h2conn.Refused
 	default:
-		// A request that was read before its connection could be closed will be asked again.
+		// A request that was read before its connection could be closed will be asked again, where that does no harm.
 		return int(x.conn.requests.Add(1)), !x.conn.socket.leaving.Load()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -21,7 +22,8 @@ var (
 	// Over HTTP/2 it is a RST_STREAM, whose code [errors.As] finds as an [http2.StreamError], or a connection closed without one.
 	ErrStreamAborted = errors.New("ssetest: stream aborted")
 
-	// ErrConnectionReset is the end of a stream whose connection was broken off by a TCP RST.
+	// ErrConnectionReset is the end of a stream whose connection was broken off by a TCP RST. With clients other than [Server.Client]
+	// it can be ErrStreamAborted over HTTP/2: see [ResetConn].
 	ErrConnectionReset = errors.New("ssetest: connection reset")
 
 	// ErrGoneAway is the end of a stream that a server did not answer or finish after its GOAWAY.
@@ -33,6 +35,10 @@ var (
 
 // broken wraps the error that broke a stream with the one that says in what way; where that is none of ours, it is returned as it is.
 func broken(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the URL, which may say anything
+	}
 	kind := error(nil)
 	switch {
 	case errors.Is(err, syscall.ECONNRESET):

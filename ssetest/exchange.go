@@ -20,9 +20,10 @@ type exchange struct {
 	number  int    // in order of arrival, from 1
 	request string // what was asked: method, target, protocol
 	since   time.Time
-	account *account // of the Stream that opened it; may be nil
-	attempt int      // of that Stream
-	endless bool     // what it sends has no end, and may be left
+	account *account      // of the Stream that opened it; may be nil
+	attempt int           // of that Stream
+	delay   time.Duration // for which chaos may hold each event back
+	endless bool          // what it sends has no end, and may be left
 	conn    *connection
 	stream  uint32 // of HTTP/2; 0 otherwise
 	record  *requestRecord
@@ -55,11 +56,11 @@ func exchangeOf(r *http.Request) *exchange {
 // String says which exchange it is.
 func (x *exchange) String() string { return fmt.Sprintf("%s (stream %d)", x.request, x.number) }
 
-// begin registers a request, or reports false where the server is closed, or its connection is broken already.
+// begin registers a request, or reports false where the server is closed, or its connection is being reset.
 func (s *Server) begin(x *exchange, token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || x.conn != nil && x.conn.socket.broken.Load() {
+	if s.closing || x.conn != nil && x.conn.socket.resetting.Load() {
 		return false
 	}
 	s.opened++

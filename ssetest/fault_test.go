@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -344,4 +346,100 @@ func TestExpectErrorSaysWhatCameInstead(t *testing.T) {
 		srv.Open(t, "/feed", nil).ExpectError(ssetest.ErrConnectionReset)
 	})
 	assert.Contains(t, failed.text(), `with the error "ssetest: connection reset", but there was message x`)
+}
+
+// TestAStalledConnectionStaysStalled has a client that gives up a stream of it, and asks again on the same connection.
+func TestAStalledConnectionStaysStalled(t *testing.T) {
+	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.H2C} {
+		t.Run(p.String(), func(t *testing.T) {
+			t.Parallel()
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			feed := srv.Feed("GET /stall")
+			topic := srv.Open(t, "/post", nil)
+			stalled := srv.Open(t, "/stall", nil)
+			feed.Accept(t).Send(ssetest.Data("x"), ssetest.Stall())
+			stalled.ExpectData("x")
+			stalled.Close()
+			srv.AwaitRequests(t, 2)
+			_, err := ssetest.Dial(t.Context(), srv.URL+"/stall", &ssetest.OpenConfig{Timeout: 100 * time.Millisecond})
+			require.ErrorContains(t, err, "no response within 100ms")
+			srv.AwaitRequests(t, 3)
+			assert.Equal(t, "GET /stall HTTP/2.0 (connection 1, stream 3)", srv.Requests()[2].String())
+			topic.ExpectSilence(0)
+			closeAtOnce(t, srv)
+		})
+	}
+}
+
+// TestFaultsComeBehindTheHeaders has faults that are the first thing that a feed sends.
+func TestFaultsComeBehindTheHeaders(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		feed := srv.Feed("GET /feed")
+		for i := range 60 {
+			opened, sent := make(chan error, 1), make(chan struct{})
+			go func() {
+				transport := srv.Client().Transport.(*http.Transport).Clone()
+				defer transport.CloseIdleConnections()
+				response, err := (&http.Client{Transport: transport}).Get(srv.URL + "/feed")
+				opened <- err
+				<-sent
+				if err == nil {
+					_ = response.Body.Close()
+				}
+			}()
+			s := feed.Accept(t)
+			if i%2 == 0 {
+				s.Send(ssetest.ResetConn())
+			} else {
+				s.Send(ssetest.Stall())
+			}
+			require.NoError(t, <-opened)
+			close(sent)
+		}
+	})
+}
+
+// TestResetsAreBounded has a client that reads, but slowly.
+func TestResetsAreBounded(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
+	srv.Script("GET /reset", ssetest.Script{ssetest.Raw(strings.Repeat("x", 8<<20)), ssetest.ResetConn()})
+	srv.Script("GET /hold", ssetest.Script{ssetest.Raw(strings.Repeat("x", 8<<20)), ssetest.Hold()})
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for _, path := range []string{"/reset", "/hold"} {
+		conn := dialRaw(t, srv)
+		require.NoError(t, startStream(conn, ssetest.HTTP1, path))
+		clients.Go(func() {
+			defer func() { _ = conn.Close() }()
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			buf := make([]byte, 8<<10)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+					_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+					_, _ = conn.Read(buf)
+				}
+			}
+		})
+	}
+	srv.AwaitRequests(t, 2)
+	start := time.Now()
+	srv.Down()
+	srv.Close()
+	took := time.Since(start)
+	close(stop)
+	clients.Wait()
+	assert.Less(t, took, 4*time.Second) // a second for the resets, one for the handlers, and what a busy machine adds
+}
+
+func TestAbortIsNoGoAwayForItsURL(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Handle("GET /GOAWAY", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	_, err := ssetest.Dial(t.Context(), srv.URL+"/GOAWAY", nil)
+	require.ErrorIs(t, err, ssetest.ErrStreamAborted)
+	require.NotErrorIs(t, err, ssetest.ErrGoneAway)
 }

@@ -78,7 +78,7 @@ func (f *Feed) serve(w http.ResponseWriter, r *http.Request) {
 	f.changed.raise()
 	f.mu.Unlock()
 	defer close(d.over)
-	if x.open() {
+	if x.open() && x.sent() { // or the first thing that is sent could break off what has not left
 		d.serve()
 	}
 }
@@ -155,6 +155,13 @@ func (d *drive) hand(steps []Step, limit time.Duration) error {
 	select {
 	case err := <-b.served:
 		return err
+	case <-d.over:
+		select {
+		case err := <-b.served: // both are there
+			return err
+		default:
+			return errGone // the handler has panicked
+		}
 	case <-expired:
 		return errNotServed
 	}

@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -123,7 +124,7 @@ func (l *ledger) published() ([]Event, error) {
 	case l.books:
 		return append([]Event(nil), l.sent...), nil
 	default:
-		return nil, fmt.Errorf("it is not open at a topic, a script, a feed or the letters: what a handler of yours should have sent, only your test can know")
+		return nil, errors.New("it is not open at a topic, a script, a feed or the letters: what a handler of yours should have sent, only your test can know")
 	}
 }
 

@@ -124,9 +124,12 @@ func (l *listener) down() {
 	l.mu.Lock()
 	late := l.late
 	l.current, l.late, l.falling = nil, nil, false
-	if theirs >= 0 && !l.closed {
+	switch {
+	case theirs >= 0 && !l.closed:
 		l.reserved = []net.Conn{mine, late[theirs]}
 		late = slices.Delete(late, theirs, theirs+1)
+	case err == nil:
+		late = append(late, mine)
 	}
 	l.mu.Unlock()
 	_ = current.Close()

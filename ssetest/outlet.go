@@ -25,6 +25,10 @@ func (s *Server) throughOutlet(w http.ResponseWriter, r *http.Request, pattern s
 		ResponseWriter: w, x: exchangeOf(r), ctx: ctx, cancel: cancel, chaos: chaos, pattern: pattern,
 		mayCompress: s.cfg.Compress, compress: compress, head: r.Method == http.MethodHead,
 	}
+	if chaos != nil && !o.head {
+		o.number = chaos.next(pattern)
+		o.x.delay = chaos.Delay
+	}
 	mux.ServeHTTP(o, r.WithContext(ctx))
 	o.finish()
 }
@@ -38,6 +42,7 @@ type outlet struct {
 	cancel  context.CancelFunc
 	chaos   *chaos
 	pattern string
+	number  uint64 // for chaos, from 1
 
 	mayCompress bool // the server does
 	compress    bool // and the client accepts it
@@ -75,7 +80,8 @@ func (o *outlet) stream() {
 	}
 	if o.chaos != nil && !o.head {
 		header.Del("Content-Length")
-		o.events = o.chaos.disturb(o)
+		o.x.disturbed.Store(true)
+		o.events = &disturbance{outlet: o, chaos: o.chaos, number: o.number}
 	}
 }
 

@@ -67,7 +67,9 @@ func (p *player) conclude(err error) {
 		<-p.ctx.Done()
 	case errors.Is(err, errStalled):
 		<-p.ctx.Done()
-		p.x.conn.socket.reset() // Close may have begun before the connection was stalled
+		if p.x.srv.base.Err() != nil {
+			p.x.conn.socket.reset() // Close may have begun before the connection was stalled
+		}
 		p.x.abort()
 	case errors.Is(err, errBroken):
 		p.x.abort()
@@ -124,6 +126,9 @@ func (p *player) send(wire []byte) error {
 	for len(wire) > 0 {
 		n := min(size, len(wire))
 		if !p.x.write(wire[:n], 0) {
+			if p.x.aborted.Load() {
+				return errDisturbed
+			}
 			return errGone
 		}
 		wire = wire[n:]

@@ -73,13 +73,19 @@ func (s *Server) Requests() []Request {
 // It fails t after Config.Timeout. Call it from the test's own goroutine.
 func (s *Server) AwaitRequests(t testing.TB, n int) {
 	t.Helper()
-	if !await(&s.mu, &s.changed, s.cfg.Timeout, func() bool { return s.requests.completed >= n }) {
-		s.mu.Lock()
-		there := s.requests.completed
-		s.mu.Unlock()
-		t.Fatalf("ssetest: waited for %s; after %v there were %d\n%s%s",
-			count(n, "request"), s.cfg.Timeout, there, s.describeRequests(), s.describe())
+	there, closed := 0, false
+	reached := func() bool {
+		there, closed = s.requests.completed, s.closing && len(s.streams) == 0
+		return there >= n || closed
 	}
+	if await(&s.mu, &s.changed, s.cfg.Timeout, reached) && there >= n {
+		return
+	}
+	why := fmt.Sprintf("after %v", s.cfg.Timeout)
+	if closed {
+		why = "when the server was closed"
+	}
+	t.Fatalf("ssetest: waited for %s; %s there were %d\n%s%s", count(n, "request"), why, there, s.describeRequests(), s.describe())
 }
 
 // describeRequests lists the newest requests, for a failure.
@@ -159,7 +165,7 @@ func newRequestRecord(r *http.Request, x *exchange, ordinal int) *requestRecord 
 		record.request.Connection = x.conn.socket.number
 	}
 	record.size = len(r.RequestURI) + headerSize(r.Header)
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.ContentLength == 0 { // over HTTP/2 there is a Body even so
 		record.done = true
 	} else {
 		r.Body = &recordedBody{r.Body, record}

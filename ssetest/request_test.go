@@ -167,3 +167,18 @@ func TestStreamBeyondTheLimitWaits(t *testing.T) {
 		assert.Equal(t, 4, requests[3].Stream)
 	}
 }
+
+// TestAwaitRequestsCountsOpenStreams has requests without a body whose handlers have not returned.
+func TestAwaitRequestsCountsOpenStreams(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1})
+		srv.Feed("GET /feed")
+		for i, path := range []string{"/post", "/sse", "/feed"} {
+			srv.Open(t, path, nil)
+			srv.AwaitRequests(t, i+1)
+		}
+		srv.Close()
+		failed := attempt(t, func(t testing.TB) { srv.AwaitRequests(t, 4) })
+		assert.Contains(t, failed.text(), "waited for 4 requests; when the server was closed there were 3\n")
+	})
+}

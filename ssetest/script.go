@@ -17,7 +17,7 @@ import (
 // and from then on the answer is 204, after which a conforming client does not come back.
 // The pattern comes before the built-in endpoints: "GET /sse" replaces the letters.
 //
-// HEAD and OPTIONS use up no script: HEAD gets the headers of the next one, OPTIONS 204.
+// HEAD and OPTIONS use up no script: HEAD gets the headers of the next one, OPTIONS 204, or 405 where the pattern has another method.
 // A request's body is read before anything is sent, up to Config.MaxBodyBytes; a larger one is answered with 413, and uses up no script either.
 //
 // Script panics where the pattern is malformed or conflicts with an earlier one, where there is no script, and where a step is wrong by itself

@@ -3,6 +3,7 @@ package ssetest
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,4 +55,31 @@ func TestTheEndOfTheServerEndsWaitsAndHolds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestChaosCountsRequests has two streams whose headers come in the order of their requests, and in the other.
+func TestChaosCountsRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen [2][2]string
+		for i := range seen {
+			s, err := newServer(nil, t)
+			require.NoError(t, err)
+			script := func(delay int) Script { return Script{Response{Delay: time.Duration(delay) * time.Second}, Data("1"), Data("2")} }
+			s.Script("GET /feed", script(1+i), script(2-i))
+			s.Chaos(Chaos{Seed: 4, Duplicate: 0.5})
+			var requests sync.WaitGroup
+			for k := range seen[i] {
+				w := httptest.NewRecorder()
+				requests.Go(func() {
+					s.handler().ServeHTTP(w, httptest.NewRequestWithContext(s.base, http.MethodGet, "/feed", nil))
+					seen[i][k] = w.Body.String()
+				})
+				synctest.Wait()
+			}
+			requests.Wait()
+			s.cancel()
+		}
+		assert.Equal(t, seen[0], seen[1])
+		assert.NotEqual(t, seen[0][0], seen[0][1])
+	})
 }

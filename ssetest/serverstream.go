@@ -35,6 +35,8 @@ func (s *ServerStream) Done() <-chan struct{} { return s.over }
 // Send serves steps: events, comments, raw bytes, waits, faults, endings. It returns when their bytes have been flushed, after an ending when
 // the stream is over, and with [Hold] and [Stall] at once. A [Split] holds for what is sent later, too.
 //
+// Where [Server.Chaos] breaks the stream off, Send returns as after an ending.
+//
 // It fails the test where the client has left, where the stream has been ended before, and where the client does not take what is sent
 // within Config.Timeout. It panics where a step is wrong by itself or where it stands, and serves none of them then.
 func (s *ServerStream) Send(steps ...Step) {
@@ -45,12 +47,7 @@ func (s *ServerStream) Send(steps ...Step) {
 	if s.ended != nil {
 		s.t.Fatalf("ssetest: %v: Send: the stream has been ended before, by %v", s.x, s.ended)
 	}
-	limit := s.x.srv.cfg.Timeout
-	for _, step := range steps {
-		if w, ok := step.(wait); ok && limit >= 0 {
-			limit += time.Duration(w)
-		}
-	}
+	limit := s.limit(steps)
 	if len(steps) > 0 && isEnding(steps[len(steps)-1]) {
 		s.ended = steps[len(steps)-1]
 	}
@@ -60,9 +57,25 @@ func (s *ServerStream) Send(steps ...Step) {
 		s.t.Fatalf("ssetest: %v: Send: the client has not taken what was sent within %v; does it read?\n%s", s.x, limit, s.x.srv.describe())
 	case errors.Is(err, errGone):
 		s.t.Fatalf("ssetest: %v: Send: %s\n%s", s.x, s.whyOver(), s.x.srv.describe())
-	case errors.Is(err, errEnded) || errors.Is(err, errBroken):
+	case errors.Is(err, errEnded) || errors.Is(err, errBroken) || errors.Is(err, errDisturbed):
 		<-s.over
 	}
+}
+
+// limit is how long sending steps may take.
+func (s *ServerStream) limit(steps []Step) time.Duration {
+	limit := s.x.srv.cfg.Timeout
+	if limit < 0 {
+		return limit
+	}
+	parser := newParser()
+	for _, step := range steps {
+		if w, ok := step.(wait); ok {
+			limit += time.Duration(w)
+		}
+		limit += time.Duration(len(parser.feed(wire(step)))) * s.x.delay
+	}
+	return limit + s.x.delay // for one that begins and does not end
 }
 
 // checkSent says what is wrong with steps that are sent when the headers have gone out.
@@ -77,10 +90,16 @@ func checkSent(steps []Step) error {
 
 // whyOver says why nothing can be sent.
 func (s *ServerStream) whyOver() string {
-	if s.x.srv.base.Err() != nil {
+	switch {
+	case s.x.srv.base.Err() != nil:
 		return "the server is closed"
+	case s.x.aborted.Load():
+		return "chaos has broken the stream off"
+	case s.x.broken():
+		return "its connection has been reset"
+	default:
+		return "the client has left"
 	}
-	return "the client has left"
 }
 
 // AwaitGone waits until the client has left, or the stream is over in another way. It fails the test after Config.Timeout.

@@ -20,7 +20,8 @@ type socket struct {
 	broken  atomic.Bool // by a fault: what was written is not what the client gets
 	stalled atomic.Bool // nothing more is sent
 	leaving atomic.Bool // it is closed when the HTTP/1.1 response that is under way has ended
-	once    sync.Once   // resets it
+
+	resetting atomic.Bool // somebody resets it, or has
 
 	h2 atomic.Pointer[h2conn.Conn] // what reads from it; nil where nobody can speak HTTP/2
 }
@@ -67,25 +68,28 @@ func (k *socket) stall() {
 	k.stalled.Store(true)
 }
 
-// reset closes the connection with a TCP RST. The client gets what was written before.
+// reset closes the connection with a TCP RST. The client gets what was written before, if it takes it within a second.
+// Where somebody else is about it already, reset does nothing.
 func (k *socket) reset() {
 	const patience = time.Second
-	k.once.Do(func() {
-		if h2 := k.h2.Load(); h2 != nil {
-			h2.AwaitSettled(patience)
-		}
-		if !k.stalled.Load() {
-			k.stall()
-			awaitDelivery(k.Conn)
-		}
-		k.set.remove(k)
-		reset(k.Conn)
-	})
+	if k.resetting.Swap(true) {
+		return
+	}
+	deadline := time.Now().Add(patience)
+	if h2 := k.h2.Load(); h2 != nil {
+		h2.AwaitSettled(patience / 4)
+	}
+	if !k.stalled.Load() {
+		k.stall()
+		awaitDelivery(k.Conn, deadline)
+	}
+	k.set.remove(k)
+	reset(k.Conn)
 }
 
-// awaitDelivery waits until a client's kernel has all that was written to its connection, or takes nothing more of it.
+// awaitDelivery waits until a client's kernel has all that was written to its connection, or takes nothing more of it, or until a deadline.
 // A reset discards what is still on its way, and may overtake it.
-func awaitDelivery(c net.Conn) {
+func awaitDelivery(c net.Conn, deadline time.Time) {
 	const (
 		look     = 100 * time.Microsecond
 		patience = 250 * time.Millisecond // beyond the longest time for which a kernel delays an acknowledgement
@@ -99,7 +103,7 @@ func awaitDelivery(c net.Conn) {
 		return
 	}
 	left := undelivered(raw)
-	for since := time.Now(); left > 0 && time.Since(since) < patience; {
+	for since := time.Now(); left > 0 && time.Since(since) < patience && time.Now().Before(deadline); {
 		time.Sleep(look)
 		if now := undelivered(raw); now != left {
 			left, since = now, time.Now()

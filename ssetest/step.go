@@ -76,12 +76,16 @@ func ResetStream(code http2.ErrCode) Step { return resetStream(code) }
 
 // GoAway tells the client, with a GOAWAY that has the code, to open no further streams on the connection (RFC 9113, section 6.8).
 // What is open there goes on, this stream too: the step is no ending.
-// Over HTTP/1.1 the server closes the connection behind the response.
+// Over HTTP/1.1 the server closes the connection behind the response. A client that asks on it at that very moment sees its request fail, as it does
+// with every server that closes connections; Go's asks again by itself, but not with a POST.
 func GoAway(code http2.ErrCode) Step { return goAway(code) }
 
 // ResetConn breaks the whole connection with a TCP RST: "connection reset by peer", for every stream on it.
-// The client can read what was written before: on Linux and macOS, the server waits until it has arrived, which takes up to a twentieth
-// of a second, or a quarter where the client does not read. Elsewhere what was written last may be lost.
+// The client can read what was written before: on Linux and macOS, the server waits until it has arrived, for a quarter of a second where the client
+// takes nothing of it, and for a second at most. Elsewhere what was written last may be lost.
+//
+// A kernel tells a client only once that its connection was reset. One that learns of it when it writes, as HTTP/2 does all the time,
+// can see a mere end where it reads, which Go takes for an unexpected EOF. [Server.Client] remembers; other clients see one or the other.
 func ResetConn() Step { return resetConn }
 
 // Stall lets not one byte more out on the whole connection, which stays up until the client leaves it, or the server is closed.

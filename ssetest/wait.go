@@ -118,7 +118,7 @@ func (s *Server) logExplanation(t testing.TB) {
 	run := s.chaosRun
 	s.mu.Unlock()
 	for _, c := range run {
-		t.Log("ssetest: " + c.describe())
+		t.Log("ssetest: " + c.describe(maxPlan))
 	}
 	if notes := s.describeNotes(maxNotes); notes != "" {
 		t.Log("ssetest: " + notes)
@@ -132,6 +132,9 @@ func (s *Server) describe() string {
 	for _, what := range s.trouble {
 		first, _, _ := strings.Cut(what, "\n") // all of it follows when the server is closed
 		trouble.WriteString(first + "\n")
+	}
+	if s.chaos != nil {
+		trouble.WriteString(s.chaos.describe(maxListed))
 	}
 	s.mu.Unlock()
 	return s.describeStreams() + trouble.String() + s.describeNotes(maxListed)
