@@ -239,20 +239,21 @@ func TestChaosBreaksFeeds(t *testing.T) {
 		feed := srv.Feed("GET /feed")
 		srv.Chaos(ssetest.Chaos{Abort: 1})
 		stream := srv.Open(t, "/feed", nil)
-		var s *ssetest.ServerStream
+		feed.Accept(t).Send(ssetest.Data("x")) // which breaks it off, as it shall
+		stream.ExpectError(ssetest.ErrStreamAborted)
+		srv.Open(t, "/feed", nil)
 		failed := attempt(t, func(t testing.TB) {
-			s = feed.Accept(t)
+			s := feed.Accept(t)
 			s.Send(ssetest.Data("x"))
 			<-s.Done()
 			s.Send(ssetest.Data("y"))
 		})
 		assert.Contains(t, failed.text(), "Send: chaos has broken the stream off\n")
-		stream.ExpectError(ssetest.ErrStreamAborted)
 
 		srv.Chaos(ssetest.Chaos{})
 		srv.Open(t, "/feed", nil)
 		failed = attempt(t, func(t testing.TB) {
-			s = feed.Accept(t)
+			s := feed.Accept(t)
 			srv.Down()
 			s.Send(ssetest.Data("y"))
 		})

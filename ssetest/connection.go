@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -55,10 +56,35 @@ func (x *exchange) identify(r *http.Request) (ordinal int, ok bool) {
 		return 1, true
 	case r.ProtoMajor == 2:
 		x.stream, ordinal = h2conn.TakeStream(r.Header)
+		x.wire = x.conn.h2.Stream(x.stream)
 		return ordinal, ordinal != h2conn.Refused
 	default:
 		// A request that was read before its connection could be closed will be asked again, where that does no harm.
-		return int(x.conn.requests.Add(1)), !x.conn.socket.leaving.Load()
+		x.ordinal = int(x.conn.requests.Add(1))
+		return x.ordinal, !x.conn.socket.leaving.Load()
+	}
+}
+
+// awaitEnd waits until the end of the response, whose handler has returned, is on the wire, or its connection is closed. A negative limit is none.
+func (x *exchange) awaitEnd(limit time.Duration) bool {
+	switch {
+	case x.conn == nil:
+		return true
+	case x.stream == 0:
+		k := x.conn.socket
+		return await(&k.mu, &k.changed, limit, func() bool { return k.answered >= x.ordinal || k.closed })
+	}
+	var expired <-chan time.Time
+	if limit >= 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-x.wire.Ended():
+		return true
+	case <-expired:
+		return false
 	}
 }
 
@@ -78,10 +104,18 @@ func (x *exchange) goAway(code http2.ErrCode) {
 	x.conn.socket.leaving.Store(true)
 }
 
-// closeLeaving closes the HTTP/1.1 connections that were told to go away, when their response has ended.
-// It is called with every change of a connection's state.
-func closeLeaving(c net.Conn, state http.ConnState) {
-	if state == http.StateIdle && socketOf(c).leaving.Load() {
+// followState is called with every change of a connection's state. When a response over HTTP/1.1 has ended, the connection is idle:
+// it is closed where it was told to go away.
+func followState(c net.Conn, state http.ConnState) {
+	if state != http.StateIdle {
+		return
+	}
+	k := socketOf(c)
+	k.mu.Lock()
+	k.answered++
+	k.changed.raise()
+	k.mu.Unlock()
+	if k.leaving.Load() {
 		_ = c.Close()
 	}
 }

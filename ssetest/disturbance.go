@@ -171,7 +171,7 @@ func (d *disturbance) breakOff(event []byte) error {
 		return err
 	}
 	x := d.outlet.x
-	if d.fate.reset && x.sent() {
+	if d.fate.reset && x.sent(true) {
 		x.conn.socket.reset()
 	}
 	x.aborted.Store(true)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-ssetest/sse/internal/h2conn"
 )
 
 // An exchange is one request and what is answered to it (RFC 9110, section 3.4), by whatever endpoint.
@@ -25,12 +27,14 @@ type exchange struct {
 	delay   time.Duration // for which chaos may hold each event back
 	endless bool          // what it sends has no end, and may be left
 	conn    *connection
-	stream  uint32 // of HTTP/2; 0 otherwise
+	stream  uint32         // of HTTP/2; 0 otherwise
+	wire    *h2conn.Stream // that one; nil where it is over already
+	ordinal int            // of the request on its connection, over HTTP/1.1; from 1
 	record  *requestRecord
 
 	w       http.ResponseWriter
 	flush   func() error
-	written int64        // bytes of the body that net/http has been given, with HTTP/2
+	written int64        // bytes of the body that net/http has been given, or would not take, with HTTP/2
 	events  atomic.Int64 // written and flushed
 
 	aborted   atomic.Bool  // the client must see that the stream is broken
@@ -151,10 +155,14 @@ func (x *exchange) write(wire []byte, events int) bool {
 	return true
 }
 
-// sent waits until what was flushed is on the wire, and reports false where the client is gone.
-// Over HTTP/1.1 it is; over HTTP/2 a flush hands it to another goroutine, and returns.
-func (x *exchange) sent() bool {
-	return x.stream == 0 || x.conn.h2.AwaitSent(x.stream, x.written)
+// sent waits until what was flushed is on the wire, and reports false where the client was gone before.
+// Over HTTP/1.1 it is, if that succeeded; over HTTP/2 a flush hands it to another goroutine, and returns. It can even fail when the client has got everything,
+// and has left because of that.
+func (x *exchange) sent(flushed bool) bool {
+	if x.stream == 0 {
+		return flushed
+	}
+	return x.wire.AwaitSent(x.written)
 }
 
 // broken reports whether a fault of its connection may have kept from the client what was written.
@@ -175,9 +183,8 @@ type countingWriter struct {
 }
 
 func (w countingWriter) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.x.written += int64(n)
-	return n, err
+	w.x.written += int64(len(p))
+	return w.ResponseWriter.Write(p)
 }
 
 func (w countingWriter) Flush() { _ = w.FlushError() }

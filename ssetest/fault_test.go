@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -376,7 +377,11 @@ func TestFaultsComeBehindTheHeaders(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 		feed := srv.Feed("GET /feed")
-		for i := range 60 {
+		n := 10
+		if isH2(p) { // where nothing leaves by itself
+			n = 150
+		}
+		for i := range n {
 			opened, sent := make(chan error, 1), make(chan struct{})
 			go func() {
 				transport := srv.Client().Transport.(*http.Transport).Clone()
@@ -409,6 +414,7 @@ func TestResetsAreBounded(t *testing.T) {
 	var clients sync.WaitGroup
 	for _, path := range []string{"/reset", "/hold"} {
 		conn := dialRaw(t, srv)
+		require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(64<<10))
 		require.NoError(t, startStream(conn, ssetest.HTTP1, path))
 		clients.Go(func() {
 			defer func() { _ = conn.Close() }()
@@ -442,4 +448,54 @@ func TestAbortIsNoGoAwayForItsURL(t *testing.T) {
 	_, err := ssetest.Dial(t.Context(), srv.URL+"/GOAWAY", nil)
 	require.ErrorIs(t, err, ssetest.ErrStreamAborted)
 	require.NotErrorIs(t, err, ssetest.ErrGoneAway)
+}
+
+// TestEndsAreOnTheWire has a fault follow the end of another stream on the same connection, which must not take that end from its client.
+func TestEndsAreOnTheWire(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		feed := srv.Feed("GET /feed")
+		for i := range 60 {
+			transport := srv.Client().Transport.(*http.Transport).Clone()
+			cfg := &ssetest.OpenConfig{Client: &http.Client{Transport: transport}}
+			first, second := srv.Open(t, "/feed", cfg), srv.Open(t, "/feed", cfg)
+			s, other := feed.Accept(t), feed.Accept(t)
+			ending := []ssetest.Step{ssetest.End(), ssetest.Abort(), ssetest.ResetStream(http2.ErrCodeCancel)}[i%3]
+			s.Send(ssetest.Data("x"), ending)
+			switch {
+			case i%2 == 0:
+				srv.Down()
+				srv.Up()
+			case isH2(p):
+				other.Send(ssetest.ResetConn())
+			}
+			first.ExpectData("x")
+			if i%3 == 0 {
+				first.ExpectEnd()
+			} else {
+				first.ExpectError(ssetest.ErrStreamAborted)
+			}
+			second.Close()
+			transport.CloseIdleConnections()
+		}
+	})
+}
+
+// TestInterimResponsesAreNoHeaders has a client that is told to go on sending before it is answered.
+func TestInterimResponsesAreNoHeaders(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("POST /feed", ssetest.Script{ssetest.ResetConn()})
+		for range 150 {
+			transport := srv.Client().Transport.(*http.Transport).Clone()
+			transport.ExpectContinueTimeout = time.Minute
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/feed", strings.NewReader("x"))
+			require.NoError(t, err)
+			r.Header.Set("Expect", "100-continue")
+			response, err := (&http.Client{Transport: transport}).Do(r)
+			require.NoError(t, err)
+			_ = response.Body.Close()
+			transport.CloseIdleConnections()
+		}
+	})
 }

@@ -78,7 +78,7 @@ func (f *Feed) serve(w http.ResponseWriter, r *http.Request) {
 	f.changed.raise()
 	f.mu.Unlock()
 	defer close(d.over)
-	if x.open() && x.sent() { // or the first thing that is sent could break off what has not left
+	if x.open() && x.sent(true) { // or the first thing that is sent could break off what has not left
 		d.serve()
 	}
 }
@@ -87,7 +87,7 @@ func (f *Feed) serve(w http.ResponseWriter, r *http.Request) {
 func (f *Feed) close() {
 	f.mu.Lock()
 	f.closed = true
-	left := f.waiting
+	left := slices.Clone(f.waiting) // they can still be accepted
 	f.changed.raise()
 	f.mu.Unlock()
 	for i, d := range left {

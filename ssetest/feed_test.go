@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -205,4 +206,54 @@ func TestTokensAreAskedForEverywhere(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAClientMayLeaveBecauseOfWhatWasSent has one that leaves when it has the last event.
+func TestAClientMayLeaveBecauseOfWhatWasSent(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		feed := srv.Feed("GET /feed")
+		for range 300 {
+			left := make(chan error, 1)
+			go func() {
+				stream, err := ssetest.Dial(context.Background(), srv.URL+"/feed", nil)
+				if err == nil {
+					_, err = stream.Next(context.Background())
+					stream.Close()
+				}
+				left <- err
+			}()
+			feed.Accept(t).Send(ssetest.Data("last"))
+			require.NoError(t, <-left)
+		}
+	})
+}
+
+// TestAcceptWhileTheServerIsClosed has feeds whose streams are accepted until the end.
+func TestAcceptWhileTheServerIsClosed(t *testing.T) {
+	for range 50 {
+		srv, err := ssetest.Start(&ssetest.Config{Protocol: ssetest.H2C, Timeout: time.Second})
+		require.NoError(t, err)
+		feed := srv.Feed("GET /feed")
+		var streams []*ssetest.EventSource
+		for range 3 {
+			stream, err := ssetest.Dial(t.Context(), srv.URL+"/feed", nil)
+			require.NoError(t, err)
+			streams = append(streams, stream)
+		}
+		accepted := make(chan struct{})
+		go func() {
+			defer close(accepted)
+			attempt(t, func(t testing.TB) {
+				for {
+					feed.Accept(t)
+				}
+			})
+		}()
+		srv.Close()
+		<-accepted
+		for _, stream := range streams {
+			stream.Close()
+		}
+	}
 }

@@ -36,7 +36,7 @@ func (s *Server) listen() error {
 	s.listener = newListener(s.front.Listener, &s.progress)
 	s.front.Listener = s.listener
 	s.configure(s.front.Config)
-	s.front.Config.ConnState = closeLeaving
+	s.front.Config.ConnState = followState
 
 	switch s.cfg.Protocol {
 	case HTTP1:

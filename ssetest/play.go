@@ -123,17 +123,16 @@ func (p *player) send(wire []byte) error {
 	if p.split > 0 {
 		size = p.split
 	}
-	for len(wire) > 0 {
+	flushed := true
+	for flushed && len(wire) > 0 {
 		n := min(size, len(wire))
-		if !p.x.write(wire[:n], 0) {
-			if p.x.aborted.Load() {
-				return errDisturbed
-			}
-			return errGone
-		}
+		flushed = p.x.write(wire[:n], 0)
 		wire = wire[n:]
 	}
-	if !p.x.sent() {
+	switch {
+	case p.x.aborted.Load():
+		return errDisturbed
+	case len(wire) > 0 || !p.x.sent(flushed):
 		return errGone
 	}
 	p.x.events.Add(int64(len(events)))

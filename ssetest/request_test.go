@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -178,7 +179,9 @@ func TestAwaitRequestsCountsOpenStreams(t *testing.T) {
 			srv.AwaitRequests(t, i+1)
 		}
 		srv.Close()
+		start := time.Now()
 		failed := attempt(t, func(t testing.TB) { srv.AwaitRequests(t, 4) })
+		assert.Less(t, time.Since(start), 20*time.Second, "it waits for what can't come")
 		assert.Contains(t, failed.text(), "waited for 4 requests; when the server was closed there were 3\n")
 	})
 }

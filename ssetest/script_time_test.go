@@ -64,7 +64,9 @@ func TestChaosCountsRequests(t *testing.T) {
 		for i := range seen {
 			s, err := newServer(nil, t)
 			require.NoError(t, err)
-			script := func(delay int) Script { return Script{Response{Delay: time.Duration(delay) * time.Second}, Data("1"), Data("2")} }
+			script := func(delay int) Script {
+				return Script{Response{Delay: time.Duration(delay) * time.Second}, Data("1"), Data("2")}
+			}
 			s.Script("GET /feed", script(1+i), script(2-i))
 			s.Chaos(Chaos{Seed: 4, Duplicate: 0.5})
 			var requests sync.WaitGroup

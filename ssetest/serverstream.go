@@ -32,8 +32,8 @@ func (s *ServerStream) LastEventID() string { return lastEventID(s.request) }
 // Done returns a channel that is closed when the stream is over: its client has left, Send has ended it, or the server is closed.
 func (s *ServerStream) Done() <-chan struct{} { return s.over }
 
-// Send serves steps: events, comments, raw bytes, waits, faults, endings. It returns when their bytes have been flushed, after an ending when
-// the stream is over, and with [Hold] and [Stall] at once. A [Split] holds for what is sent later, too.
+// Send serves steps: events, comments, raw bytes, waits, faults, endings. It returns when their bytes are on the wire, after an ending when
+// that is, and with [Hold] and [Stall] at once. A client that leaves because of what was sent is no failure. A [Split] holds for what is sent later, too.
 //
 // Where [Server.Chaos] breaks the stream off, Send returns as after an ending.
 //
@@ -59,6 +59,9 @@ func (s *ServerStream) Send(steps ...Step) {
 		s.t.Fatalf("ssetest: %v: Send: %s\n%s", s.x, s.whyOver(), s.x.srv.describe())
 	case errors.Is(err, errEnded) || errors.Is(err, errBroken) || errors.Is(err, errDisturbed):
 		<-s.over
+		if !s.x.awaitEnd(limit) {
+			s.t.Fatalf("ssetest: %v: Send: the client has not taken the end within %v; does it read?\n%s", s.x, limit, s.x.srv.describe())
+		}
 	}
 }
 

@@ -24,6 +24,11 @@ type socket struct {
 	resetting atomic.Bool // somebody resets it, or has
 
 	h2 atomic.Pointer[h2conn.Conn] // what reads from it; nil where nobody can speak HTTP/2
+
+	mu       sync.Mutex // guards what follows
+	changed  signal     // raised when it has changed
+	answered int        // requests of HTTP/1.1 whose responses have ended
+	closed   bool
 }
 
 func (k *socket) Read(p []byte) (int, error) {
@@ -51,7 +56,12 @@ func (k *socket) Write(p []byte) (int, error) {
 
 func (k *socket) Close() error {
 	k.set.remove(k)
-	return k.Conn.Close()
+	err := k.Conn.Close()
+	k.mu.Lock()
+	k.closed = true
+	k.changed.raise()
+	k.mu.Unlock()
+	return err
 }
 
 // CloseWrite lets net/http end a connection in order, as it does with a TCP connection.
@@ -83,8 +93,10 @@ func (k *socket) reset() {
 		k.stall()
 		awaitDelivery(k.Conn, deadline)
 	}
-	k.set.remove(k)
-	reset(k.Conn)
+	if tcp, ok := k.Conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = k.Close()
 }
 
 // awaitDelivery waits until a client's kernel has all that was written to its connection, or takes nothing more of it, or until a deadline.

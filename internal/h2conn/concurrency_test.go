@@ -135,7 +135,7 @@ func (tr *traffic) handle(id uint32) {
 		}
 		length += int64(len(text))
 	}
-	if sent := tr.conn.AwaitSent(id, length); !sent && !ofClient(id) {
+	if sent := tr.conn.Stream(id).AwaitSent(length); !sent && !ofClient(id) {
 		return // so has somebody here
 	}
 	if code, ok := ofServer(id); ok {
@@ -215,7 +215,7 @@ func (tr *traffic) disturb(others *sync.WaitGroup) {
 		others.Go(func() {
 			tr.conn.ResetWith(0, odd)
 			tr.conn.ResetWith(2*manyStreams+1, odd)
-			tr.conn.AwaitSent(uint32(2*i+1), 1)
+			tr.conn.Stream(uint32(2*i + 1)).AwaitSent(1)
 			tr.group.Streams()
 			tr.group.Conns()
 		})

@@ -9,11 +9,13 @@ import (
 	"bytes"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // A Conn is the server's side of one connection. It passes every byte on as it is, but for a field that it adds to
@@ -39,10 +41,12 @@ type Conn struct {
 	ending    bool        // that block ends its stream
 	pending   []byte      // frames that go out when the one that is being written has ended
 	completed []completed // by the write that is going on
+	block     []byte      // of the field block that is being written
+	fields    *hpack.Decoder
 
 	mu       sync.Mutex // guards what follows; never held over a read or a write
 	changed  sync.Cond  // one of these has changed
-	open     map[uint32]*stream
+	open     map[uint32]*Stream
 	over     bool   // Close was called
 	accepted uint32 // the highest stream that is answered
 	opened   int    // how many streams the client has opened
@@ -50,19 +54,25 @@ type Conn struct {
 	codes    int    // streams with a code of their own
 }
 
-// A stream is one that is open.
-type stream struct {
-	begun bool  // its HEADERS have left
+// A Stream is one of a connection's, from when the client has opened it. [Conn.Stream] returns it. Its methods may be called on nil,
+// for a stream that is over, and from any goroutine.
+type Stream struct {
+	conn *Conn // whose mutex guards what follows
+
+	begun bool  // the HEADERS of its response have left
 	sent  int64 // bytes of DATA that have left
 	code  http2.ErrCode
-	coded bool // code goes into its RST_STREAM
+	coded bool          // code goes into its RST_STREAM
+	over  bool          // one of both sides has ended it
+	ended chan struct{} // closed then; nil where nobody has asked
 }
 
 // completed is a frame of which nothing is missing.
 type completed struct {
 	http2.FrameHeader
-	block bool // it is the last of a field block
-	last  bool // it is the last that the server sends on its stream
+	stream   *Stream // nil where it is over, or where there is none
+	response bool    // it is the last of the field block that a response begins with, and not of an interim one
+	last     bool    // it is the last that the server sends on its stream
 }
 
 // What a client speaks.
@@ -81,7 +91,8 @@ func New(c net.Conn, group *Group) *Conn {
 		closed:  make(chan struct{}),
 		settled: make(chan struct{}),
 		writing: make(chan struct{}, 1),
-		open:    make(map[uint32]*stream),
+		open:    make(map[uint32]*Stream),
+		fields:  hpack.NewDecoder(4096, nil), // as net/http's encoder has it, whatever its client allows
 	}
 	conn.changed.L = &conn.mu
 	group.join(conn)
@@ -113,6 +124,9 @@ func (c *Conn) Close() error {
 	c.once.Do(func() {
 		c.mu.Lock()
 		left := len(c.open)
+		for _, s := range c.open {
+			s.end()
+		}
 		c.over, c.open, c.codes = true, nil, 0
 		c.changed.Broadcast()
 		c.mu.Unlock()
@@ -159,13 +173,17 @@ func (c *Conn) scan(p []byte) (out []byte, boundary int) {
 	for i := 0; i < len(p); {
 		at := c.out.payload()
 		n, complete := c.out.advance(p[i:])
-		if codes && at >= 0 && c.out.frame().Type == http2.FrameRSTStream {
+		switch f := c.out.frame(); {
+		case at < 0:
+		case codes && f.Type == http2.FrameRSTStream:
 			c.recode(out[i:i+n], at)
+		case hasFields(f):
+			c.block = append(c.block, p[i:i+n]...)
 		}
 		if i += n; complete {
 			f := c.out.frame()
 			c.inBlock = leavesBlockOpen(f)
-			c.completed = append(c.completed, completed{f, c.endsBlock(f), c.endsStream(f)})
+			c.completed = append(c.completed, completed{f, c.Stream(f.StreamID), c.endsBlock(f) && c.isFinal(), c.endsStream(f)})
 			if boundary < 0 && !c.inBlock {
 				boundary = i
 			}
@@ -201,8 +219,8 @@ func (c *Conn) sent() {
 	ended := 0
 	c.mu.Lock()
 	for _, f := range c.completed {
-		if s := c.open[f.StreamID]; s != nil {
-			s.begun = s.begun || f.block
+		if s := f.stream; s != nil { // the client may have ended it during the write
+			s.begun = s.begun || f.response
 			if f.Type == http2.FrameData {
 				s.sent += int64(f.Length)
 			}
@@ -235,6 +253,25 @@ func (c *Conn) endsStream(f http2.FrameHeader) bool {
 	return false
 }
 
+// hasFields reports whether a frame's payload is a part of a field block, and nothing else.
+func hasFields(f http2.FrameHeader) bool {
+	switch f.Type {
+	case http2.FrameHeaders:
+		return !f.Flags.Has(http2.FlagHeadersPadded) && !f.Flags.Has(http2.FlagHeadersPriority) // net/http's server has neither
+	case http2.FrameContinuation:
+		return true
+	default:
+		return false
+	}
+}
+
+// isFinal reports whether the field block that has been written is not that of an interim response, such as 100 (RFC 9110, section 15.2).
+func (c *Conn) isFinal() bool {
+	fields, err := c.fields.DecodeFull(c.block)
+	c.block = c.block[:0]
+	return err != nil || len(fields) == 0 || fields[0].Name != ":status" || !strings.HasPrefix(fields[0].Value, "1")
+}
+
 // endsBlock reports whether a frame is the last of a response's field block.
 func (c *Conn) endsBlock(f http2.FrameHeader) bool {
 	return !c.inBlock && (f.Type == http2.FrameHeaders || f.Type == http2.FrameContinuation)
@@ -250,16 +287,64 @@ func leavesBlockOpen(f http2.FrameHeader) bool {
 	}
 }
 
-// AwaitSent waits until a stream's HEADERS and n bytes of its DATA have left, and reports false where the stream is over before.
-func (c *Conn) AwaitSent(id uint32, n int64) bool {
+// Stream returns a stream that is open, or nil.
+func (c *Conn) Stream(id uint32) *Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for {
-		s := c.open[id]
-		if s == nil || s.begun && s.sent >= n {
-			return s != nil
-		}
+	return c.open[id]
+}
+
+// AwaitSent waits until the HEADERS of the response and n bytes of its DATA have left, and reports false where the stream is over without.
+func (s *Stream) AwaitSent(n int64) bool {
+	if s == nil {
+		return false
+	}
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !s.over && !s.hasSent(n) {
 		c.changed.Wait()
+	}
+	if !s.hasSent(n) {
+		// The client may have ended it because of the very bytes that are being written.
+		c.mu.Unlock()
+		c.writing <- struct{}{}
+		<-c.writing
+		c.mu.Lock()
+	}
+	return s.hasSent(n)
+}
+
+func (s *Stream) hasSent(n int64) bool { return s.begun && s.sent >= n }
+
+// Ended is closed when the stream is over: its end has left, or the client has reset it, or the connection is closed.
+func (s *Stream) Ended() <-chan struct{} {
+	if s == nil {
+		return closed
+	}
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	if s.over {
+		return closed
+	}
+	if s.ended == nil {
+		s.ended = make(chan struct{})
+	}
+	return s.ended
+}
+
+// closed is a channel that is.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// end takes note that it is over. The connection's mutex is held.
+func (s *Stream) end() {
+	s.over = true
+	if s.ended != nil {
+		close(s.ended)
 	}
 }
 
@@ -322,7 +407,7 @@ func (c *Conn) start(id uint32) int {
 	}
 	alive := !c.over
 	if alive {
-		c.open[id] = new(stream)
+		c.open[id] = &Stream{conn: c}
 		if ordinal == 0 {
 			c.open[id].code, c.open[id].coded = http2.ErrCodeRefusedStream, true
 			c.codes++
@@ -354,5 +439,6 @@ func (c *Conn) remove(id uint32) int {
 		c.codes--
 	}
 	delete(c.open, id)
+	s.end()
 	return 1
 }

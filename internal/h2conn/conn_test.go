@@ -182,7 +182,7 @@ func TestOtherProtocolsPassUnwatched(t *testing.T) {
 			h.receive(frames(t, request(1)))
 			require.NoError(t, h.GoAway(http2.ErrCodeNo), "there is nobody whom it would tell anything")
 			h.send(frames(t, settings, reset(1, http2.ErrCodeCancel)))
-			assert.False(t, h.AwaitSent(1, 0))
+			assert.False(t, h.Stream(1).AwaitSent(0))
 			assert.Equal(t, 0, group.Streams())
 			assert.Equal(t, 0, group.Conns())
 			group.Finish()

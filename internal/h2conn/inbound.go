@@ -136,13 +136,14 @@ func (c *Conn) readHeader() {
 func (in *inbound) insert(f http2.FrameHeader) {
 	const priorityLen = 5
 	padding, fields := 0, in.left
+	padded := f.Type == http2.FrameHeaders && f.Flags.Has(http2.FlagHeadersPadded)
 	if in.have > frameHeaderLen {
 		padding = int(in.header[frameHeaderLen])
 	}
 	if f.Type == http2.FrameHeaders && f.Flags.Has(http2.FlagHeadersPriority) {
 		fields -= priorityLen
 	}
-	if fields >= padding { // otherwise the frame is malformed, and remains it
+	if fields >= padding && (!padded || f.Length > 0) { // otherwise the frame is malformed, and remains it
 		in.left, in.tail, in.padding = in.left-padding, in.field, padding
 		length := int(f.Length) + len(in.field)
 		in.header[0], in.header[1], in.header[2] = byte(length>>16), byte(length>>8), byte(length)

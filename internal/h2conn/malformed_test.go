@@ -100,6 +100,19 @@ func (l *once) Close() error {
 
 func (l *once) Addr() net.Addr { return &net.TCPAddr{} }
 
+// What has a flag for padding and no byte of it stays malformed.
+func TestPaddingWithoutItsLength(t *testing.T) {
+	second := frames(t, func(f *http2.Framer) error {
+		return f.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream|http2.FlagHeadersPadded, 3, nil)
+	})
+	var want, got []string
+	synctest.Test(t, func(t *testing.T) { want = answers(t, func(c net.Conn) net.Conn { return c }, second) })
+	synctest.Test(t, func(t *testing.T) {
+		got = answers(t, func(c net.Conn) net.Conn { return h2conn.New(c, h2conn.NewGroup(func() {})) }, second)
+	})
+	require.Equal(t, want, got)
+}
+
 // A server takes a request with which something is wrong as it would without a Conn: what is an error of the stream does not end the others.
 func TestMalformedRequestsAreWhatTheyAre(t *testing.T) {
 	for name, list := range unusual {

@@ -411,7 +411,7 @@ func (h *harness) startWrite(p []byte) {
 // await starts an AwaitSent, and returns what it has returned, or "waiting".
 func (h *harness) await(id uint32, n int64) (state func() string) {
 	result := make(chan bool, 1)
-	go func() { result <- h.AwaitSent(id, n) }()
+	go func() { result <- h.Stream(id).AwaitSent(n) }()
 	synctest.Wait() // otherwise it could begin when what it is to wait for has come already
 	last := "waiting"
 	return func() string {

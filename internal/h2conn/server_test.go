@@ -205,7 +205,7 @@ func TestClientGetsTheCode(t *testing.T) {
 		id, _ := h2conn.TakeStream(r.Header)
 		fmt.Fprint(w, r.URL.Path)
 		assert.NoError(t, http.NewResponseController(w).Flush())
-		assert.True(t, conn.AwaitSent(id, int64(len(r.URL.Path))))
+		assert.True(t, conn.Stream(id).AwaitSent(int64(len(r.URL.Path))))
 		conn.ResetWith(id, code)
 		panic(http.ErrAbortHandler)
 	})
@@ -246,7 +246,7 @@ func TestClientGoesAway(t *testing.T) {
 		if r.URL.Path == "/first" {
 			fmt.Fprint(w, "sent before, ")
 			assert.NoError(t, http.NewResponseController(w).Flush())
-			assert.True(t, conn.AwaitSent(id, 1))
+			assert.True(t, conn.Stream(id).AwaitSent(1))
 			assert.NoError(t, conn.GoAway(http2.ErrCodeNo))
 			close(gone)
 			<-next
