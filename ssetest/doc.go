@@ -17,7 +17,7 @@
 // It speaks HTTP/2 over TLS unless [Config] has another [Protocol], on a free port of the loopback interface.
 // [Server.Client] trusts its certificate. It has these endpoints:
 //
-//	GET /sse    the letters: "a" at once, then a letter a-z for each Config.LetterInterval (where that is not negative)
+//	GET /sse    the letters: "a" at once, then a letter a-z for each Config.LetterInterval; where that is negative, by Tick alone
 //	POST /post  broadcasts its JSON body, and answers 303 "broadcasted"
 //	GET /post   streams what is posted, and what the test publishes
 //

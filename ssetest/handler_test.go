@@ -274,3 +274,19 @@ func TestLostContextIsNamed(t *testing.T) {
 	})
 	assert.Contains(t, failed.text(), "Config.Wrap must derive the one that it passes on from the one that it got")
 }
+
+func TestBadPatterns(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	h := http.NotFoundHandler()
+	for wanted, f := range map[string]func(){
+		`ssetest: Handle("get /feed"): the method is "get", which no request has; methods are written in capital letters`: func() { srv.Handle("get /feed", h) },
+		`ssetest: Script("GET https://x/feed"): a pattern has no scheme; it is written as in GET /feed`:                   func() { srv.Script("GET https://x/feed", ssetest.Script{}) },
+		`ssetest: Feed(""): invalid pattern`:                                     func() { srv.Feed("") },
+		`ssetest: Handle("/x"): nil handler`:                                     func() { srv.Handle("/x", nil) },
+		`ssetest: Feed("HEAD /feed"): a request with that method gets no stream`: func() { srv.Feed("HEAD /feed") },
+	} {
+		assert.Equal(t, wanted, panicText(f))
+	}
+	srv.Handle("example.com/feed", h) // a host is no mistake
+	srv.Topic("/feed2")
+}

@@ -33,7 +33,8 @@ func newLetters(s *Server) *letters {
 	return &letters{srv: s, streams: make(map[*letterStream]bool)}
 }
 
-// Letter returns the k-th letter's event, from 0: what GET /sse sends at k intervals after the stream has opened.
+// Letter returns the k-th letter's event, from 0: what GET /sse sends at k intervals after the stream has opened, or with letters by hand
+// at the k+1-th tick.
 // It depends on Config.Seed, Config.Retry and k alone. It panics where k is negative.
 func (s *Server) Letter(k int) Event {
 	if k < 0 {

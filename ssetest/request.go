@@ -35,8 +35,9 @@ type Request struct {
 	// LastEventID is the header Last-Event-ID: where the client wants to resume, "" for nowhere.
 	LastEventID string
 
-	// Connection is the number of the connection, and Stream that of the request on it (RFC 9113, section 5: of the stream),
-	// both from 1, in the order in which clients have opened them. Equal numbers of connections are the same connection.
+	// Connection is the number of the connection, and Stream that of the request on it, both counted 1, 2, 3, in the order in which
+	// clients have opened them. (They are not the identifiers that HTTP/2 gives its streams, which are odd.)
+	// Equal numbers of connections are the same connection.
 	Connection int
 	Stream     int
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -56,20 +55,14 @@ func (s Script) clone() Script {
 	return c
 }
 
-// serve registers an endpoint that streams. What http.ServeMux has against the pattern is said in the name of the method that was called.
+// serve registers an endpoint that streams.
 func (s *Server) serve(method, pattern string, serve http.HandlerFunc) {
-	defer func() {
-		if value := recover(); value != nil {
-			text := registeredAt.ReplaceAllString(fmt.Sprint(value), "")
-			panic(fmt.Sprintf("ssetest: %s(%q): %s", method, pattern, strings.TrimPrefix(text, "http: ")))
-		}
-	}()
 	for _, never := range []string{http.MethodHead, http.MethodOptions} {
 		if strings.HasPrefix(pattern, never+" ") {
-			panic(errors.New("a request with that method gets no stream"))
+			panic(fmt.Sprintf("ssetest: %s(%q): a request with that method gets no stream", method, pattern))
 		}
 	}
-	s.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.register(method, pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -79,9 +72,6 @@ func (s *Server) serve(method, pattern string, serve http.HandlerFunc) {
 		}
 	}))
 }
-
-// registeredAt is where a ServeMux was given a pattern: always in this package.
-var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // readRequest reads a request's body, since nobody notices a client that leaves before it is read, and lets it be read again.
 // It reports false where the request has been refused.

@@ -162,6 +162,9 @@ func (p *scriptParser) readLine(line []byte) error {
 	return nil
 }
 
+// directiveNames are all that there are.
+const directiveNames = "response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold"
+
 // endingDirectives are those without an argument.
 var endingDirectives = map[string]ending{"end": endCleanly, "abort": abortStream, "reset-conn": resetConn, "stall": stall, "hold": hold}
 
@@ -204,7 +207,7 @@ func (p *scriptParser) directive(name, argument string) error {
 		code, err = errorCode(argument)
 		step = ResetStream(code)
 	default:
-		return fmt.Errorf(`there is no directive %q; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`, name)
+		return fmt.Errorf(`there is no directive %q, only %s; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`, name, directiveNames)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

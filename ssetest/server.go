@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,12 +159,30 @@ func (s *Server) Certificate() *x509.Certificate { return s.front.Certificate() 
 // Handle serves any handler of yours beside the built-in endpoints, and before them: the one under test, a token endpoint.
 // Patterns are those of [http.ServeMux]; one that is malformed, or conflicts with an earlier one, panics.
 // Config.Wrap goes around it.
-func (s *Server) Handle(pattern string, h http.Handler) {
+func (s *Server) Handle(pattern string, h http.Handler) { s.register("Handle", pattern, h) }
+
+// register serves a handler. What is wrong with the pattern is said in the name of the method that was called.
+func (s *Server) register(method, pattern string, h http.Handler) {
+	defer func() {
+		if value := recover(); value != nil {
+			text := registeredAt.ReplaceAllString(fmt.Sprint(value), "")
+			panic(fmt.Sprintf("ssetest: %s(%q): %s", method, pattern, strings.TrimPrefix(text, "http: ")))
+		}
+	}()
+	switch verb, _, ok := strings.Cut(pattern, " "); {
+	case strings.Contains(pattern, "://"):
+		panic("a pattern has no scheme; it is written as in GET /feed")
+	case ok && verb != strings.ToUpper(verb):
+		panic(fmt.Sprintf("the method is %q, which no request has; methods are written in capital letters", verb))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.custom.Handle(pattern, h)
 	s.patterns = append(s.patterns, pattern)
 }
+
+// registeredAt is where a ServeMux was given a pattern: always in this package.
+var registeredAt = regexp.MustCompile(` \(registered at [^)]*\)`)
 
 // Topic returns the topic with a path of its own: POST publishes there and GET streams, as with /post,
 // which is the topic that the server begins with. The same path gives the same topic.
@@ -190,7 +209,7 @@ func (s *Server) Topic(path string) *Topic {
 // checkFree panics where Handle, Script or Feed have been given a path, with whatever method.
 func (s *Server) checkFree(path string) {
 	for _, pattern := range s.patterns {
-		if i := strings.IndexByte(pattern, '/'); pattern[i:] == path {
+		if i := strings.IndexByte(pattern, '/'); i >= 0 && pattern[i:] == path {
 			panic(fmt.Sprintf("ssetest: Topic(%q): there is a handler, script or feed for %q already", path, pattern))
 		}
 	}

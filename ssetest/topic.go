@@ -26,6 +26,7 @@ type Topic struct {
 	changed signal     // raised when a stream has come or gone
 	closed  bool
 	posts   uint64 // events that have had an ID from the seed
+	unheard int    // events that were published when nobody was subscribed
 	streams map[*subscription]bool
 	last    *record // the newest
 	oldest  *record // the one before the oldest that is kept
@@ -76,7 +77,7 @@ func (t *Topic) Publish(events ...Event) int {
 	for i, e := range events {
 		wire, err := e.AppendText(nil)
 		if err != nil {
-			panic(fmt.Sprintf("ssetest: Publish: event %d of %d, %v: %v", i+1, len(events), e, err))
+			panic(fmt.Sprintf("ssetest: Publish: event %d of %d, %v: %s", i+1, len(events), e, strings.TrimPrefix(err.Error(), "ssetest: ")))
 		}
 		records[i] = &record{wire: wire, id: headerID(e.ID)}
 	}
@@ -119,12 +120,15 @@ func (t *Topic) AwaitSubscribers(tb testing.TB, n int) {
 	if await(&t.mu, &t.changed, t.srv.cfg.Timeout, reached) && there == n {
 		return
 	}
-	why := fmt.Sprintf("after %v", t.srv.cfg.Timeout)
-	if closed {
+	why, hint := fmt.Sprintf("after %v", t.srv.cfg.Timeout), ""
+	switch {
+	case closed:
 		why = "when the server was closed"
+	case there > n:
+		hint = "; is the body of a response still open?"
 	}
-	tb.Fatalf("ssetest: waited for exactly %s of GET %s; %s there were %d\n%s",
-		count(n, "open stream"), t.path, why, there, t.srv.describe())
+	tb.Fatalf("ssetest: waited for exactly %s of GET %s; %s there were %d%s\n%s",
+		count(n, "open stream"), t.path, why, there, hint, t.srv.describe())
 }
 
 // serve is GET on the topic's path.
@@ -174,4 +178,14 @@ func (t *Topic) close() {
 	t.closed = true
 	t.grown.raise()
 	t.changed.raise()
+}
+
+// describe is what a failure says of a topic: events that nobody was there to get are the commonest reason why none came.
+func (t *Topic) describe() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.unheard == 0 {
+		return ""
+	}
+	return fmt.Sprintf("published to %s while nobody was subscribed: %s\n", t.path, count(t.unheard, "event"))
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
@@ -67,7 +68,7 @@ func TestPublishRefusesWhatCannotBeSent(t *testing.T) {
 	srv := ssetest.NewServer(t, nil)
 	stream := srv.Open(t, "/post", nil)
 	assert.PanicsWithValue(t,
-		`ssetest: Publish: event 2 of 2, message x id="a\nb": ssetest: the event's ID has a line end: "a\nb"`,
+		`ssetest: Publish: event 2 of 2, message x id="a\nb": the event's ID has a line end: "a\nb"`,
 		func() { srv.Publish(ssetest.Data("good"), ssetest.Event{Data: "x", ID: "a\nb"}) })
 	assert.Panics(t, func() { srv.Post(make(chan int)) })
 	srv.Publish(ssetest.Data("next"))
@@ -246,4 +247,24 @@ func TestAwaitSubscribersSeesJoinersAndLeavers(t *testing.T) {
 		srv.AwaitSubscribers(t, 2)
 		(<-joined).Close()
 	})
+}
+
+func TestEventsThatNobodyHeardAreNamed(t *testing.T) {
+	failed := attempt(t, func(t testing.TB) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
+		srv.Topic("/quiet")
+		srv.Publish(ssetest.Data("too early"))
+		srv.Open(t, "/post", nil).ExpectData("too early")
+	})
+	assert.Contains(t, failed.text(), "published to /post while nobody was subscribed: 1 event\n")
+	assert.NotContains(t, failed.text(), "/quiet")
+}
+
+func TestOpenBodiesAreSuspected(t *testing.T) {
+	failed := attempt(t, func(tb testing.TB) {
+		srv := ssetest.NewServer(tb, &ssetest.Config{Timeout: 50 * time.Millisecond})
+		get(t, srv, "/post")
+		srv.AwaitSubscribers(tb, 0)
+	})
+	assert.Contains(t, failed.text(), "after 50ms there were 1; is the body of a response still open?\n")
 }

@@ -54,6 +54,9 @@ func (t *Topic) append(records ...*record) (n int, ok bool) {
 		return 0, false
 	}
 	t.expireSlow()
+	if len(t.streams) == 0 {
+		t.unheard += len(records)
+	}
 	for _, r := range records {
 		r.number = t.last.number + 1
 		r.end = t.last.end + int64(len(r.wire)) + recordOverhead

@@ -2,6 +2,8 @@ package ssetest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,7 +138,14 @@ func (s *Server) describe() string {
 	if s.chaos != nil {
 		trouble.WriteString(s.chaos.describe(maxListed))
 	}
+	topics := []*Topic{s.post}
+	for _, path := range slices.Sorted(maps.Keys(s.topics)) {
+		topics = append(topics, s.topics[path])
+	}
 	s.mu.Unlock()
+	for _, t := range topics {
+		trouble.WriteString(t.describe())
+	}
 	return s.describeStreams() + trouble.String() + s.describeNotes(maxListed)
 }
 
