@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // This file is one attempt of an EventSource: the request, the response, and what is read of it.
@@ -51,6 +53,7 @@ func (es *EventSource) attempt(ctx context.Context, g gap) (wasOpen bool, err er
 	defer interrupt(nil)
 	es.mu.Lock()
 	es.attempts++
+	number := es.attempts
 	es.received = 0
 	es.interrupt = interrupt
 	later := es.response != nil
@@ -62,6 +65,7 @@ func (es *EventSource) attempt(ctx context.Context, g gap) (wasOpen bool, err er
 		inTime = time.AfterFunc(es.cfg.Timeout, func() { interrupt(late) }).Stop
 	}
 	start := time.Now()
+	defer func() { es.log.add(number, entryEnded, endDirective(err)+"\t"+endReason(err)) }()
 	response, err := es.ask(ctx, interrupt)
 	if !inTime() && err == nil {
 		_ = response.Body.Close()
@@ -117,7 +121,15 @@ func (es *EventSource) ask(ctx context.Context, interrupt context.CancelCauseFun
 		return nil, causeOr(ctx, tail.judge(err))
 	}
 	if err := checkResponse(response, interrupt); err != nil {
+		es.log.add(es.number(), entryAnswered, fmt.Sprintf(":@ response %d\n", response.StatusCode))
 		return nil, final{err}
+	}
+	if es.cfg.recordHeader {
+		answer := ":@ response 200\n"
+		for _, line := range recordedHeader(response.Header) {
+			answer += ":@ header " + line + "\n"
+		}
+		es.log.add(es.number(), entryAnswered, answer)
 	}
 	return response, nil
 }
@@ -143,6 +155,7 @@ func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
 	if id != "" {
 		r.Header.Set("Last-Event-ID", id)
 	}
+	es.log.add(number, entryAsked, askedLine(r))
 	if es.account != nil {
 		r.Header.Set(tokenHeader, es.account.header(number))
 		if es.account.ledger != nil {
@@ -231,7 +244,7 @@ func essence(contentType string) string {
 
 // read moves events from a response to those who wait for them, until its end.
 func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFunc, body io.Reader) error {
-	in := &intake{es: es, ctx: ctx, body: body}
+	in := &intake{es: es, ctx: ctx, body: body, number: es.number()}
 	if d := es.cfg.ReadTimeout; d > 0 {
 		in.silence = time.AfterFunc(d, func() { interrupt(fmt.Errorf("%w: %v", ErrReadTimeout, d)) })
 		defer in.silence.Stop()
@@ -280,6 +293,7 @@ type intake struct {
 	ctx     context.Context
 	body    io.Reader
 	decoder *Decoder
+	number  int         // of the attempt
 	silence *time.Timer // breaks the stream off; nil without a read timeout
 }
 
@@ -293,7 +307,9 @@ func (in *intake) Read(p []byte) (int, error) {
 		in.silence.Reset(in.es.cfg.ReadTimeout)
 		defer in.silence.Stop()
 	}
-	return in.body.Read(p)
+	n, err := in.body.Read(p)
+	in.es.log.sent(in.number, p[:n])
+	return n, err
 }
 
 // awaitResume waits for the end of a pause, and reports false where the attempt is over first.
@@ -312,4 +328,36 @@ func (es *EventSource) awaitResume(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// number is that of the attempt in progress.
+func (es *EventSource) number() int {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return es.attempts
+}
+
+// endDirective is how an attempt has ended, in a transcript.
+func endDirective(err error) string {
+	var reset http2.StreamError
+	switch {
+	case errors.As(err, new(*ResponseError)), errors.Is(err, io.EOF):
+		return "end"
+	case errors.As(err, &reset):
+		return "reset-stream " + codeName(reset.Code)
+	case errors.Is(err, ErrConnectionReset):
+		return "reset-conn"
+	case errors.Is(err, ErrStreamAborted), errors.Is(err, ErrGoneAway):
+		return "abort"
+	default:
+		return "hold" // the client has left
+	}
+}
+
+// endReason says why an attempt has ended.
+func endReason(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "the stream has ended"
+	}
+	return strings.TrimPrefix(err.Error(), "ssetest: ")
 }

@@ -160,8 +160,10 @@ func (d *disturbance) complete() error {
 func (d *disturbance) breakOff(event []byte) error {
 	part, _ := bits.Mul64(d.fate.at, uint64(len(event)))
 	how := "stream aborted"
+	x := d.outlet.x
+	x.ended = "abort"
 	if d.fate.reset {
-		how = "connection reset"
+		how, x.ended = "connection reset", "reset-conn"
 	}
 	d.chaos.record(d, fmt.Sprintf("%s after %d of its %d bytes", how, part, len(event)))
 	if err := d.put(event[:part]); err != nil {
@@ -170,7 +172,6 @@ func (d *disturbance) breakOff(event []byte) error {
 	if err := d.outlet.flush(); err != nil {
 		return err
 	}
-	x := d.outlet.x
 	if d.fate.reset && x.sent(true) {
 		x.conn.socket.reset()
 	}

@@ -24,6 +24,7 @@ type EventSource struct {
 	cfg     *OpenConfig
 	name    string // the request, for errors
 	account *account
+	log     *transcriptLog // nil where nobody can ask for it
 	cancel  context.CancelCauseFunc
 	done    chan struct{} // closed when the goroutine that reads has ended
 
@@ -71,17 +72,17 @@ func (s ReadyState) String() string {
 // A response other than 200 with the content type text/event-stream is a [*ResponseError]. Where the network fails, that is the error,
 // but with OpenConfig.Reconnect Dial tries again, until OpenConfig.Timeout.
 func Dial(ctx context.Context, url string, cfg *OpenConfig) (*EventSource, error) {
-	return dial(ctx, cfg.withDefaults(url), url, nil)
+	return dial(ctx, cfg.withDefaults(url), url, nil, nil)
 }
 
-// dial opens a stream for an account of the server's, or none. The configuration is complete.
-func dial(ctx context.Context, cfg *OpenConfig, url string, a *account) (*EventSource, error) {
+// dial opens a stream for an account of the server's, or none, and writes a transcript, or none. The configuration is complete.
+func dial(ctx context.Context, cfg *OpenConfig, url string, a *account, log *transcriptLog) (*EventSource, error) {
 	if err := cfg.check(url); err != nil {
 		return nil, fmt.Errorf("ssetest: opening a stream: %w", err)
 	}
 	es := newEventSource(cfg, cfg.Method+" "+url)
 	es.target = target{method: cfg.Method, url: url, body: cfg.Body}
-	es.account = a
+	es.account, es.log = a, log
 	ctx, es.cancel = context.WithCancelCause(ctx)
 	inTime := func() bool { return true }
 	if cfg.Timeout >= 0 {

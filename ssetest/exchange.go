@@ -21,6 +21,7 @@ type exchange struct {
 	srv     *Server
 	number  int    // in order of arrival, from 1
 	request string // what was asked: method, target, protocol
+	asked   string // the same for the transcript
 	since   time.Time
 	account *account      // of the Stream that opened it; may be nil
 	attempt int           // of that Stream
@@ -36,6 +37,10 @@ type exchange struct {
 	flush   func() error
 	written int64        // bytes of the body that net/http has been given, or would not take, with HTTP/2
 	events  atomic.Int64 // written and flushed
+
+	path      string
+	streaming bool   // it is answered with an event stream; Server.mu guards it
+	ended     string // by which directive; "" where none has ended it
 
 	aborted   atomic.Bool  // the client must see that the stream is broken
 	disturbed atomic.Bool  // by chaos: what was written is not what the client gets
@@ -75,13 +80,44 @@ func (s *Server) begin(x *exchange, token string) bool {
 	}
 	s.streams[x] = true
 	s.requests.add(x.record)
+	s.log.add(x.number, entryAsked, x.asked)
 	s.changed.raise()
 	return true
 }
 
+// ending is how an exchange has ended, as a directive, and behind a tab why.
+func (x *exchange) ending(r *http.Request) string {
+	directive, why := x.ended, "the stream has ended"
+	switch {
+	case directive != "":
+		why = "as it was told"
+	case x.broken():
+		directive = "reset-conn"
+	case x.aborted.Load():
+		directive = "abort"
+	default:
+		directive = "end"
+	}
+	switch {
+	case x.srv.base.Err() != nil:
+		why = "the server is closed"
+	case directive == "reset-conn":
+		why = "the connection is reset"
+	case directive == "abort":
+		why = "the stream is broken off"
+	case r.Context().Err() != nil:
+		why = "the client has left"
+		if directive == "end" {
+			directive = "hold"
+		}
+	}
+	return directive + "\t" + why
+}
+
 // end forgets an exchange whose handler returns.
-func (s *Server) end(x *exchange) {
+func (s *Server) end(x *exchange, r *http.Request) {
 	x.record.complete()
+	s.log.add(x.number, entryEnded, x.ending(r))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, x)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,4 +257,27 @@ func TestAcceptWhileTheServerIsClosed(t *testing.T) {
 			stream.Close()
 		}
 	}
+}
+
+// TestSendWaitsForTheEnd has a Wrap that takes its time when the feed has ended the stream: the end is not on the wire before that.
+func TestSendWaitsForTheEnd(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		var srv *ssetest.Server
+		var done atomic.Bool
+		srv = ssetest.NewServer(t, &ssetest.Config{Protocol: p, Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r)
+				if r.URL.Path == "/feed" {
+					if response, err := srv.Client().Get(srv.URL + "/nowhere"); err == nil {
+						_ = response.Body.Close()
+					}
+					done.Store(true)
+				}
+			})
+		}})
+		feed := srv.Feed("GET /feed")
+		srv.Open(t, "/feed", nil)
+		feed.Accept(t).Send(ssetest.End())
+		assert.True(t, done.Load())
+	})
 }

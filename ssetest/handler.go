@@ -41,12 +41,14 @@ func (s *Server) account(next http.Handler) http.Handler {
 			w = countingWriter{w, x}
 		}
 		x.request = requestLine(r)
+		x.asked = askedLine(r)
+		x.path = r.URL.Path
 		x.record = newRequestRecord(r, x, ordinal)
 		if !s.begin(x, token) {
 			http.Error(w, closedText, http.StatusServiceUnavailable)
 			return
 		}
-		defer s.end(x)
+		defer s.end(x, r)
 		returned := false
 		defer func() {
 			if !returned {
@@ -66,12 +68,14 @@ func (s *Server) recordPanic(x *exchange, value any) {
 	switch err, _ := value.(error); {
 	case value == nil:
 		// Goexit can't be stopped from here. net/http breaks the stream.
+		x.aborted.Store(true)
 		s.fail("the handler of %s was ended by runtime.Goexit; has it called FailNow, Fatal or require?", x)
 		return
 	case errors.Is(err, http.ErrAbortHandler):
 	default:
 		s.fail("panic in the handler of %s: %v\n\n%s", x, value, panicStack())
 	}
+	x.aborted.Store(true)
 	panic(http.ErrAbortHandler)
 }
 

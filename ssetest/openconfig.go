@@ -64,6 +64,8 @@ type OpenConfig struct {
 	OnOpen    func(response *http.Response)
 	OnComment func(text string)
 	OnError   func(err error)
+
+	recordHeader bool // the transcript has the headers of responses
 }
 
 const (

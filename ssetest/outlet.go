@@ -3,43 +3,40 @@ package ssetest
 import (
 	"compress/gzip"
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-// throughOutlet serves a request by a mux. An event stream that is to be compressed or disturbed goes through an outlet.
+// throughOutlet serves a request by a mux.
 func (s *Server) throughOutlet(w http.ResponseWriter, r *http.Request, pattern string, mux http.Handler) {
 	s.mu.Lock()
 	chaos := s.chaos
 	s.mu.Unlock()
-	compress := s.cfg.Compress && acceptsGzip(r.Header)
-	if chaos == nil && !s.cfg.Compress {
-		mux.ServeHTTP(w, r)
-		return
-	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	o := &outlet{
-		ResponseWriter: w, x: exchangeOf(r), ctx: ctx, cancel: cancel, chaos: chaos, pattern: pattern,
-		mayCompress: s.cfg.Compress, compress: compress, head: r.Method == http.MethodHead,
+		ResponseWriter: w, x: exchangeOf(r), ctx: r.Context(), chaos: chaos, pattern: pattern,
+		mayCompress: s.cfg.Compress, compress: s.cfg.Compress && acceptsGzip(r.Header), head: r.Method == http.MethodHead,
 	}
 	if chaos != nil && !o.head {
 		o.number = chaos.next(pattern)
 		o.x.delay = chaos.Delay
+		o.ctx, o.cancel = context.WithCancel(r.Context())
+		defer o.cancel()
+		r = r.WithContext(o.ctx)
 	}
-	mux.ServeHTTP(o, r.WithContext(ctx))
+	mux.ServeHTTP(o, r)
 	o.finish()
 }
 
-// An outlet stands between an endpoint and its response. Event streams are disturbed there, then compressed;
+// An outlet stands between an endpoint and its response. Event streams are disturbed there, then recorded, then compressed;
 // other responses pass as they are.
 type outlet struct {
 	http.ResponseWriter
 	x       *exchange
 	ctx     context.Context
-	cancel  context.CancelFunc
+	cancel  context.CancelFunc // nil without chaos
 	chaos   *chaos
 	pattern string
 	number  uint64 // for chaos, from 1
@@ -49,6 +46,7 @@ type outlet struct {
 	head        bool
 
 	decided bool         // the header has been written
+	records bool         // what is written is recorded
 	events  *disturbance // nil where nothing is disturbed
 	gzip    *gzip.Writer // nil where nothing is compressed
 }
@@ -59,6 +57,8 @@ func (o *outlet) WriteHeader(status int) {
 		o.decided = true
 		if status == http.StatusOK && essence(o.Header().Get("Content-Type")) == "text/event-stream" {
 			o.stream()
+		} else {
+			o.x.srv.log.add(o.x.number, entryAnswered, fmt.Sprintf(":@ response %d\n", status))
 		}
 	}
 	o.ResponseWriter.WriteHeader(status)
@@ -66,6 +66,8 @@ func (o *outlet) WriteHeader(status int) {
 
 // stream prepares for an event stream.
 func (o *outlet) stream() {
+	o.records = true
+	o.x.srv.startStreaming(o.x)
 	header := o.Header()
 	if o.mayCompress && header.Get("Content-Encoding") == "" {
 		header.Add("Vary", "Accept-Encoding")
@@ -97,6 +99,9 @@ func (o *outlet) Write(p []byte) (int, error) {
 
 // put writes what has been disturbed.
 func (o *outlet) put(p []byte) (int, error) {
+	if o.records {
+		o.x.srv.log.sent(o.x.number, p) // before it is: whoever has it finds it there
+	}
 	if o.gzip != nil {
 		return o.gzip.Write(p)
 	}
@@ -109,6 +114,9 @@ func (o *outlet) Flush() { _ = o.FlushError() }
 // FlushError flushes what has been written, and says whether the client is gone.
 func (o *outlet) FlushError() error {
 	if !o.decided {
+		if !canFlush(o.ResponseWriter) {
+			return http.ErrNotSupported // and there is still time for another answer
+		}
 		o.WriteHeader(http.StatusOK)
 	}
 	if o.events != nil && o.events.over != nil {
@@ -124,6 +132,20 @@ func (o *outlet) flush() error {
 		}
 	}
 	return http.NewResponseController(o.ResponseWriter).Flush()
+}
+
+// canFlush reports whether a ResponseWriter, or one that it unwraps to, can flush, as http.ResponseController looks for it.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch v := w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return false
+		}
+	}
 }
 
 // Unwrap lets [http.ResponseController] find what an outlet does not have.

@@ -211,17 +211,25 @@ func (n split) play(p *player) error {
 	return nil
 }
 
+// tell records a step that is not seen in what is sent.
+func (p *player) tell(directive string) {
+	p.x.srv.log.add(p.x.number, entryStep, directive)
+}
+
 func (c goAway) play(p *player) error {
+	p.tell("go-away " + codeName(http2.ErrCode(c)))
 	p.x.goAway(http2.ErrCode(c))
 	return nil
 }
 
 func (c resetStream) play(p *player) error {
+	p.x.ended = "reset-stream " + codeName(http2.ErrCode(c))
 	p.x.resetWith(http2.ErrCode(c))
 	return errBroken
 }
 
 func (e ending) play(p *player) error {
+	p.x.ended = endingDirective(e)
 	switch e {
 	case abortStream:
 		return errBroken

@@ -19,7 +19,7 @@ import (
 const maxScriptSize = 64 << 20
 
 // ParseScript reads the text form of a [Script]: an event stream, which is served byte for byte as it stands there, and directives in
-// comment lines that begin with ":@". What curl -N has written of any server is such a text, without directives.
+// comment lines that begin with ":@". What curl -N has written of any server is such a text, without directives; a [Transcript] has them.
 //
 //	:@ response 200
 //	:@ header X-Feed: one
@@ -35,7 +35,8 @@ const maxScriptSize = 64 << 20
 // Each event, up to its blank line, is a [Raw] step of its own, as is what stands between a directive and the next.
 // Blank lines behind an ending count for nothing. The directives are:
 //
-//	response STATUS        first of all: Response
+//	open REQUEST           first of all: what was asked, which is for people
+//	response STATUS        first but for that: Response
 //	header NAME: VALUE     of the Response, directly behind it
 //	body "TEXT"            of the Response, as a string of Go
 //	delay DURATION         of the Response
@@ -47,40 +48,107 @@ const maxScriptSize = 64 << 20
 //	reset-conn             ResetConn
 //	end, abort, stall, hold
 //
-// An error names the line: of a directive that is unknown or malformed, of a step that can't stand where it does, and of a NUL, which no text has.
-// A text of more than 64 MiB is an error, too.
+// Before each may stand when that was, as in "+1.5s open": it is for people, too.
+//
+// An error names the line: of a directive that is unknown or malformed, of a step that can't stand where it does, of a second stream,
+// and of a NUL, which no text has. A text of more than 64 MiB is an error, too.
 func ParseScript(r io.Reader) (Script, error) {
-	script, line, err := parseScript(r)
-	switch {
-	case err != nil && line > 0:
-		return nil, fmt.Errorf("ssetest: script, line %d: %w", line, err)
-	case err != nil:
-		return nil, fmt.Errorf("ssetest: script: %w", err)
+	scripts, line, err := parseScripts(r)
+	if err == nil {
+		line, err = second(scripts)
 	}
-	return script, nil
+	if err != nil {
+		return nil, scriptError(line, err)
+	}
+	return scripts[0].script, nil
+}
+
+// ParseScripts reads the text form of several scripts, as [ParseScript] does of one. Each begins with the directive open:
+// the text form of a [Transcript] is such a text.
+func ParseScripts(r io.Reader) ([]Script, error) {
+	parsed, line, err := parseScripts(r)
+	if err != nil {
+		return nil, scriptError(line, err)
+	}
+	scripts := make([]Script, len(parsed))
+	for i, p := range parsed {
+		scripts[i] = p.script
+	}
+	return scripts, nil
+}
+
+func scriptError(line int, err error) error {
+	if line > 0 {
+		return fmt.Errorf("ssetest: script, line %d: %w", line, err)
+	}
+	return fmt.Errorf("ssetest: script: %w", err)
+}
+
+// second is the error of scripts that are more than one.
+func second(scripts []*scriptParser) (line int, err error) {
+	if len(scripts) == 1 {
+		return 0, nil
+	}
+	return scripts[1].opened, errors.New("here a second stream begins; ParseScripts and LoadScripts read several")
 }
 
 // LoadScript reads a script from a file, as [ParseScript] does. Where it can't, the test ends, with the file, the line and what is wrong there.
 // It must be called from the test's own goroutine.
 func LoadScript(t testing.TB, path string) Script {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatalf("ssetest: LoadScript: %v", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	script, line, err := parseScript(f)
-	switch {
-	case err != nil && line > 0:
+	scripts := loadScripts(t, "LoadScript", path)
+	if line, err := second(scripts); err != nil {
 		t.Fatalf("ssetest: LoadScript: %s:%d: %v", path, line, err)
-	case err != nil:
-		t.Fatalf("ssetest: LoadScript: %s: %v", path, err)
 	}
-	return script
+	return scripts[0].script
 }
 
-// parseScript returns with an error the line that it is about, or 0 where it is about none.
-func parseScript(r io.Reader) (_ Script, line int, _ error) {
+// LoadScripts is [LoadScript] for several scripts, as [ParseScripts] reads them.
+func LoadScripts(t testing.TB, path string) []Script {
+	t.Helper()
+	parsed := loadScripts(t, "LoadScripts", path)
+	scripts := make([]Script, len(parsed))
+	for i, p := range parsed {
+		scripts[i] = p.script
+	}
+	return scripts
+}
+
+func loadScripts(t testing.TB, method, path string) []*scriptParser {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatalf("ssetest: %s: %v", method, err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	scripts, line, err := parseScripts(f)
+	switch {
+	case err != nil && line > 0:
+		t.Fatalf("ssetest: %s: %s:%d: %v", method, path, line, err)
+	case err != nil:
+		t.Fatalf("ssetest: %s: %s: %v", method, path, err)
+	}
+	return scripts
+}
+
+// NoWaits returns the script without its waits, and without the delay of its response: the same bytes, at once.
+func (s Script) NoWaits() Script {
+	fast := make(Script, 0, len(s))
+	for _, step := range s.clone() {
+		switch step := step.(type) {
+		case wait:
+		case Response:
+			step.Delay = 0
+			fast = append(fast, step)
+		default:
+			fast = append(fast, step)
+		}
+	}
+	return fast
+}
+
+// parseScripts returns at least one script, and with an error the line that it is about, or 0 where it is about none.
+func parseScripts(r io.Reader) (_ []*scriptParser, line int, _ error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxScriptSize+1))
 	switch {
 	case err != nil:
@@ -89,20 +157,27 @@ func parseScript(r io.Reader) (_ Script, line int, _ error) {
 		return nil, 0, fmt.Errorf("it has more than %d bytes", maxScriptSize)
 	}
 	p := new(scriptParser)
+	scripts := []*scriptParser{p}
 	for len(text) > 0 {
 		p.line++
 		n := lineLen(text)
 		if err := p.readLine(text[:n]); err != nil {
 			return nil, p.line, err
 		}
+		if p.next != nil {
+			p = p.next
+			scripts = append(scripts, p)
+		}
 		text = text[n:]
 	}
-	p.finishRaw()
-	var wrong *stepError
-	if err := p.script.check(); errors.As(err, &wrong) {
-		return nil, p.lines[wrong.number-1], fmt.Errorf("%v: %w", wrong.step, wrong.why)
+	for _, p := range scripts {
+		p.finishRaw()
+		var wrong *stepError
+		if err := p.script.check(); errors.As(err, &wrong) {
+			return nil, p.lines[wrong.number-1], fmt.Errorf("%v: %w", wrong.step, wrong.why)
+		}
 	}
-	return p.script, 0, nil
+	return scripts, 0, nil
 }
 
 // lineLen is the length of the first line of a text, with its line end.
@@ -126,6 +201,9 @@ type scriptParser struct {
 
 	raw     []byte // of the event stream, since the last step
 	rawLine int    // where that begins
+
+	opened int           // where the directive open stands; 0 where there is none
+	next   *scriptParser // of the script that follows
 }
 
 func (p *scriptParser) add(step Step, line int) {
@@ -148,6 +226,12 @@ func (p *scriptParser) readLine(line []byte) error {
 	if text, ok := bytes.CutPrefix(content, []byte(":@")); ok {
 		p.finishRaw()
 		name, argument, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+		if offset, ok := strings.CutPrefix(name, "+"); ok {
+			if _, err := duration(offset); err != nil {
+				return err
+			}
+			name, argument, _ = strings.Cut(strings.TrimSpace(argument), " ")
+		}
 		return p.directive(name, strings.TrimSpace(argument))
 	}
 	if bytes.IndexByte(content, 0) >= 0 {
@@ -163,10 +247,28 @@ func (p *scriptParser) readLine(line []byte) error {
 }
 
 // directiveNames are all that there are.
-const directiveNames = "response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold"
+const directiveNames = "open, response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold"
 
 // endingDirectives are those without an argument.
 var endingDirectives = map[string]ending{"end": endCleanly, "abort": abortStream, "reset-conn": resetConn, "stall": stall, "hold": hold}
+
+// endingDirective is the name of the directive that means an ending.
+func endingDirective(e ending) string {
+	for name, other := range endingDirectives {
+		if other == e {
+			return name
+		}
+	}
+	return ""
+}
+
+// codeName is how a code of HTTP/2 is written.
+func codeName(code http2.ErrCode) string {
+	if code > http2.ErrCodeHTTP11Required {
+		return fmt.Sprintf("%#x", uint32(code))
+	}
+	return code.String()
+}
 
 // directive makes a step of a directive, or a part of one.
 func (p *scriptParser) directive(name, argument string) error {
@@ -180,6 +282,9 @@ func (p *scriptParser) directive(name, argument string) error {
 	var step Step
 	var err error
 	switch name {
+	case "open":
+		p.open()
+		return nil
 	case "response":
 		var status int
 		status, err = number(argument)
@@ -214,6 +319,15 @@ func (p *scriptParser) directive(name, argument string) error {
 	}
 	p.add(step, p.line)
 	return nil
+}
+
+// open begins a script: this one, where there is nothing of it yet, or the next.
+func (p *scriptParser) open() {
+	if len(p.script) == 0 && p.opened == 0 {
+		p.opened = p.line
+		return
+	}
+	p.next = &scriptParser{line: p.line, opened: p.line}
 }
 
 // amend adds to the response that the script begins with.

@@ -64,8 +64,8 @@ func TestScriptIsServedAsItWasWritten(t *testing.T) {
 var badScripts = map[string]struct {
 	text, want string
 }{
-	"unknown":            {"data: x\n\n:@ sleep 1s\n", `line 3: there is no directive "sleep", only response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`},
-	"nothing":            {":@\n", `line 1: there is no directive "", only response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`},
+	"unknown":            {"data: x\n\n:@ sleep 1s\n", `line 3: there is no directive "sleep", only open, response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`},
+	"nothing":            {":@\n", `line 1: there is no directive "", only open, response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold; a comment that begins with ":@" has to be written as in :@ raw ":@…\n"`},
 	"no duration":        {"\r\n\r:@ wait 5", `line 3: wait: "5" is no duration; one is written as in 1.5s`},
 	"negative":           {"data: x\n:@ wait -1s\n", "line 2: Wait(-1s): the time must not be negative"},
 	"no pieces":          {":@ split 0", "line 1: Split(0): the size of a piece must be positive"},

@@ -43,6 +43,7 @@ type Server struct {
 	cancel context.CancelFunc
 	once   sync.Once // of Close
 
+	log      *transcriptLog
 	progress atomic.Int64 // grows with whatever is read or written; Close watches it
 
 	mu       sync.Mutex // guards what follows; never held over I/O, a wait or a call of foreign code
@@ -113,6 +114,7 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 		cfg:      full,
 		seed:     seed(full.Seed),
 		test:     test,
+		log:      newTranscriptLog(),
 		custom:   http.NewServeMux(),
 		builtin:  http.NewServeMux(),
 		streams:  make(map[*exchange]bool),

@@ -52,7 +52,7 @@ func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 		full.OnComment = func(string) {} // ExpectComment wants them
 	}
 	// Not t.Context: that is done before Cleanup functions run, and would break the stream before it is checked.
-	source, err := dial(context.Background(), full, url, s.account)
+	source, err := dial(context.Background(), full, url, s.account, newTranscriptLog())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s.describeServer())
 	}

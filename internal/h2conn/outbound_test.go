@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/go-ssetest/sse/internal/h2conn"
 )
@@ -508,6 +509,90 @@ func TestAwaitSentOfWhatEnds(t *testing.T) {
 				assert.Equal(t, "false", other())
 				assert.Equal(t, "false", h.await(1, 0)(), "when the connection is closed")
 			})
+		})
+	}
+}
+
+// What a client has reset because of the bytes that are being written has left all the same.
+func TestAwaitSentOfWhatTheClientEndsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, 1<<20)
+		h.open(1)
+		h.send(frames(t, response(1)))
+		five, six := h.await(1, 5), h.await(1, 6)
+		release := h.hold()
+		h.startWrite(frames(t, data(1, "12345")))
+		h.receive(frames(t, reset(1, http2.ErrCodeCancel)))
+		assert.Equal(t, "waiting", five())
+		release()
+		assert.Equal(t, "true", five())
+		assert.Equal(t, "false", six())
+	})
+}
+
+// An interim response is not the one that is awaited, also where its status is in the encoder's table.
+func TestAwaitSentPassesOverInterimResponses(t *testing.T) {
+	for _, piece := range pieces {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t, piece)
+			h.open(1, 3)
+			var block bytes.Buffer
+			encoder := hpack.NewEncoder(&block)
+			begin := func(id uint32, status string, both bool) []byte {
+				block.Reset()
+				require.NoError(t, encoder.WriteField(hpack.HeaderField{Name: ":status", Value: status}))
+				require.NoError(t, encoder.WriteField(hpack.HeaderField{Name: "x-status", Value: status}))
+				return frames(t, func(f *http2.Framer) error {
+					n := block.Len()
+					if both {
+						n /= 2
+					}
+					err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes()[:n], EndHeaders: !both})
+					if err == nil && both {
+						err = f.WriteContinuation(id, true, block.Bytes()[n:])
+					}
+					return err
+				})
+			}
+			one, three := h.await(1, 0), h.await(3, 0)
+			h.send(begin(1, "100", false))
+			h.send(begin(3, "100", true))
+			h.send(begin(1, "103", true))
+			assert.Equal(t, "waiting", one())
+			assert.Equal(t, "waiting", three())
+			h.send(begin(1, "299", true))
+			assert.Equal(t, "true", one())
+			assert.Equal(t, "waiting", three())
+			h.send(begin(3, "299", false))
+			assert.Equal(t, "true", three())
+		})
+	}
+}
+
+// Ended is closed with the end of the stream, and not before.
+func TestEnded(t *testing.T) {
+	for name := range endings {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, 1<<20)
+			h.open(1, 3, 5)
+			one, three := h.Stream(1), h.Stream(3)
+			isClosed := func(c <-chan struct{}) bool {
+				select {
+				case <-c:
+					return true
+				default:
+					return false
+				}
+			}
+			before, other := three.Ended(), one.Ended()
+			assert.False(t, isClosed(before))
+			h.end(name)
+			assert.True(t, isClosed(before))
+			assert.True(t, isClosed(three.Ended()))
+			assert.True(t, isClosed(h.Stream(3).Ended()), "of none")
+			assert.False(t, isClosed(other))
+			require.NoError(t, h.Close())
+			assert.True(t, isClosed(other))
 		})
 	}
 }

@@ -1,0 +1,75 @@
+package ssetest
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// This file is what keeps credentials out of what is written to files and logs.
+
+// redacted stands in place of a credential.
+const redacted = "REDACTED"
+
+var (
+	// credentialName is what the names of fields and parameters have that carry credentials.
+	credentialName = regexp.MustCompile(`(?i)auth|cookie|token|secret|passw|pwd|credential|session|signature|\bsig\b|api-?_?key|access-?_?key|private-?_?key|^key$|csrf|xsrf|jwt|saml|otp`)
+
+	// credentialValue is what credentials look like, whatever their names: a scheme with its token, a JSON Web Token, the keys of well-known services, and what is
+	// long and has no words.
+	credentialValue = regexp.MustCompile(`(?i)^(bearer|basic|digest|negotiate)\s|eyJ[\w-]{8,}\.[\w-]+|\b(sk|pk|rk|ghp|gho|ghs|glpat|xox[abp]|AKIA|ASIA|AIza)[-_]?\w{12,}|\b[0-9a-f]{40,}\b|[\w+/-]{64,}={0,2}`)
+)
+
+// redact returns a value, or what stands in its place where it looks like a credential.
+func redact(name, value string) string {
+	if credentialName.MatchString(name) || credentialValue.MatchString(value) {
+		return redacted
+	}
+	return value
+}
+
+// redactTarget is the target of a request, its path and query, without credentials.
+func redactTarget(u *url.URL) string {
+	target := u.EscapedPath()
+	if target == "" {
+		target = "/"
+	}
+	if u.RawQuery == "" {
+		return target
+	}
+	parts := strings.Split(u.RawQuery, "&")
+	for i, part := range parts {
+		name, value, ok := strings.Cut(part, "=")
+		plainName, err := url.QueryUnescape(name)
+		plainValue, err2 := url.QueryUnescape(value)
+		if err != nil || err2 != nil {
+			plainName, plainValue = name, value
+		}
+		if ok && redact(plainName, plainValue) == redacted {
+			parts[i] = name + "=" + redacted
+		}
+	}
+	return target + "?" + strings.Join(parts, "&")
+}
+
+// connectionFields are those that are about a connection or a moment, and not about a recording.
+var connectionFields = []string{
+	"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer", "Te", "Content-Length", "Content-Encoding", "Date", "Alt-Svc", "Age", "Via",
+}
+
+// recordedHeader is what a recording has of a header: sorted lines.
+func recordedHeader(h http.Header) []string {
+	var lines []string
+	for name, values := range h {
+		if slices.Contains(connectionFields, name) {
+			continue
+		}
+		for _, value := range values {
+			lines = append(lines, name+": "+redact(name, value))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,259 @@
+package ssetest
+
+import (
+	"bytes"
+	"encoding"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+var _ encoding.TextAppender = (*Transcript)(nil)
+
+// A Transcript is what has happened on some streams: how each was asked for, what bytes it was sent, what broke it, how it ended, and when.
+// [Server.Transcript] has what the server sent, on all its streams, and [Stream.Transcript] what one client got, by all its attempts.
+// A transcript does not change.
+//
+// What happened on one stream is in the order in which it happened; between streams the order promises nothing. A transcript is bounded:
+// it holds the newest 8 MiB, and what it has lost it says.
+//
+// String is a timeline, for people. The text form is a valid event stream, with directives in comments that begin with ":@", which clients ignore:
+// [ParseScripts] makes scripts of it, one for each stream, that send the same bytes with the same timing, to the millisecond, and end in the same way.
+//
+//	:@ +0s open GET /feed
+//	id: 1
+//	data: one
+//
+//	:@ wait 2s
+//	: keep-alive
+//	:@ raw "data: half"
+//	:@ abort
+type Transcript struct {
+	start   time.Time
+	entries []entry
+	dropped int // entries that are lost
+}
+
+// An entry is one thing that has happened on a stream.
+type entry struct {
+	at     time.Duration // since the start
+	stream int           // its number, from 1
+	kind   entryKind
+	text   string
+	missed int // bytes that were sent and are not in text
+}
+
+type entryKind int
+
+const (
+	entryAsked    entryKind = iota // text is the request, in a line
+	entryAnswered                  // text is directives: of a response that is no usual event stream
+	entrySent                      // text is what was sent
+	entryStep                      // text is a directive
+	entryEnded                     // text is a directive, and behind a tab why
+)
+
+// String returns the timeline: a line for each thing that happened, with the time since the start and the number of the stream.
+// The format is for people and may change.
+func (t *Transcript) String() string { return t.timeline(len(t.entries) + 1<<20) }
+
+// timeline returns the newest lines.
+func (t *Transcript) timeline(most int) string {
+	var lines []string
+	parsers := make(map[int]*parser)
+	for _, e := range t.entries {
+		line := func(format string, args ...any) {
+			at := e.at.Round(10 * time.Microsecond).String()
+			lines = append(lines, fmt.Sprintf("%10s  stream %d  ", "+"+at, e.stream)+fmt.Sprintf(format, args...))
+		}
+		p := parsers[e.stream]
+		if p == nil {
+			p = newParser()
+			parsers[e.stream] = p
+		}
+		switch e.kind {
+		case entryAsked:
+			line("%s", e.text)
+		case entryAnswered:
+			line("%s", strings.TrimSpace(strings.ReplaceAll(e.text, ":@ ", "")))
+		case entrySent:
+			p.tell([]byte(e.text), line)
+			if e.missed > 0 {
+				line("  … %d bytes are not in the transcript", e.missed)
+			}
+		case entryStep:
+			line("%s", e.text)
+		case entryEnded:
+			if p.unfinished() {
+				line("  an unfinished event")
+			}
+			directive, why, _ := strings.Cut(e.text, "\t")
+			line("%s: %s", directive, why)
+		}
+	}
+	var b strings.Builder
+	if t.dropped > 0 {
+		fmt.Fprintf(&b, "… what was before has been dropped: %d entries\n", t.dropped)
+	}
+	if hidden := len(lines) - most; hidden > 0 {
+		fmt.Fprintf(&b, "… %d earlier lines\n", hidden)
+		lines = lines[hidden:]
+	}
+	for _, line := range lines {
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// tell interprets a further piece of a stream, and says what it means.
+func (p *parser) tell(piece []byte, line func(format string, args ...any)) {
+	p.decoder.OnComment(func(text string) { line("  : %s", showData(text)) })
+	before, _ := p.decoder.ReconnectionTime()
+	events := p.feed(piece)
+	for _, e := range events {
+		line("  %v", e)
+	}
+	after, ok := p.decoder.ReconnectionTime()
+	said := slices.ContainsFunc(events, func(e Event) bool { return e.Retry != 0 })
+	if ok && after != before && !said {
+		line("  retry=%v", after)
+	}
+}
+
+// unfinished reports whether an event has begun and not ended.
+func (p *parser) unfinished() bool { return p.decoder.size > 0 || len(p.decoder.in.unfinished()) > 0 }
+
+// AppendText appends the text form to b, stream after stream. There is no error.
+func (t *Transcript) AppendText(b []byte) ([]byte, error) {
+	for _, s := range t.sections(true) {
+		b = append(b, s...)
+	}
+	return b, nil
+}
+
+// MarshalText returns the text form.
+func (t *Transcript) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// Scripts returns a script for each stream, as [ParseScripts] makes them of the text form.
+func (t *Transcript) Scripts() []Script {
+	text, err := t.MarshalText()
+	var scripts []Script
+	if err == nil {
+		scripts, err = ParseScripts(bytes.NewReader(text))
+	}
+	if err != nil {
+		panic(fmt.Sprintf("ssetest: a transcript is no text: %v", err)) // it is ours
+	}
+	return scripts
+}
+
+// sections returns the text form of each stream, with or without times.
+func (t *Transcript) sections(timed bool) [][]byte {
+	var order []int
+	byStream := make(map[int][]entry)
+	for _, e := range t.entries {
+		if _, known := byStream[e.stream]; !known {
+			order = append(order, e.stream)
+		}
+		byStream[e.stream] = append(byStream[e.stream], e)
+	}
+	slices.Sort(order)
+	sections := make([][]byte, 0, len(order))
+	for _, stream := range order {
+		w := transcriptWriter{timed: timed}
+		sections = append(sections, w.section(byStream[stream]))
+	}
+	return sections
+}
+
+// A transcriptWriter writes the text form of one stream.
+type transcriptWriter struct {
+	timed  bool
+	text   []byte
+	last   time.Duration // up to where waits have been written
+	inLine bool          // what was written last is a part of a line, as a raw directive
+	ended  bool
+}
+
+func (w *transcriptWriter) section(entries []entry) []byte {
+	w.last = entries[0].at
+	if entries[0].kind != entryAsked {
+		w.directive("%sopen", w.offset(entries[0].at))
+		w.text = append(w.text, ": the beginning of this stream is not in the transcript\n"...)
+	}
+	for _, e := range entries {
+		if e.kind == entryAnswered {
+			w.answer(e)
+			continue
+		}
+		w.wait(e.at)
+		switch e.kind {
+		case entryAsked:
+			w.directive("%sopen %s", w.offset(e.at), e.text)
+		case entrySent:
+			w.bytes(e.text)
+			if e.missed > 0 {
+				w.bytes(fmt.Sprintf("\n: %d bytes are not in the transcript\n", e.missed))
+			}
+		case entryStep:
+			w.directive("%s", e.text)
+		case entryEnded:
+			directive, _, _ := strings.Cut(e.text, "\t")
+			w.directive("%s", directive)
+			w.ended = true
+		}
+	}
+	if !w.ended {
+		w.directive("hold")
+	}
+	return append(w.text, '\n')
+}
+
+func (w *transcriptWriter) directive(format string, args ...any) {
+	w.text = append(append(w.text, ":@ "...), fmt.Sprintf(format, args...)...)
+	w.text = append(w.text, '\n')
+}
+
+func (w *transcriptWriter) offset(at time.Duration) string {
+	if !w.timed {
+		return ""
+	}
+	return "+" + at.Round(time.Millisecond).String() + " "
+}
+
+// answer writes a response, with the time that the client has waited for it.
+func (w *transcriptWriter) answer(e entry) {
+	w.text = append(w.text, e.text...)
+	if d := (e.at - w.last).Round(time.Millisecond); d > 0 && w.timed {
+		w.directive("delay %v", d)
+		w.last += d
+	}
+}
+
+// wait writes the time that has passed.
+func (w *transcriptWriter) wait(at time.Duration) {
+	d := (at - w.last).Round(time.Millisecond)
+	if d <= 0 || !w.timed {
+		return
+	}
+	w.directive("wait %v", d)
+	w.last += d
+}
+
+// bytes writes what was sent: whole lines as they are, and as a directive what is none, or could be taken for something else.
+func (w *transcriptWriter) bytes(sent string) {
+	for len(sent) > 0 {
+		n := lineLen([]byte(sent))
+		line := sent[:n]
+		sent = sent[n:]
+		whole := line[n-1] == '\n' || line[n-1] == '\r'
+		if whole && !w.inLine && !strings.HasPrefix(line, ":@") && !strings.HasPrefix(line, string(bom)) && strings.IndexByte(line, 0) < 0 {
+			w.text = append(w.text, line...)
+		} else {
+			w.directive("raw %q", line)
+		}
+		w.inLine = !whole
+	}
+}

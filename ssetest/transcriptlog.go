@@ -1,0 +1,87 @@
+package ssetest
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// maxTranscriptBytes bounds what a transcript keeps. Each entry counts for entryOverhead more than its text.
+	maxTranscriptBytes = 8 << 20
+	entryOverhead      = 96
+
+	// maxEntryBytes bounds what it keeps of one write.
+	maxEntryBytes = 1 << 20
+)
+
+// A transcriptLog is a transcript that is being written.
+type transcriptLog struct {
+	start time.Time
+	most  int // bytes
+
+	mu      sync.Mutex // guards what follows
+	entries []entry
+	bytes   int
+	dropped int
+}
+
+func newTranscriptLog() *transcriptLog {
+	return &transcriptLog{start: time.Now(), most: maxTranscriptBytes}
+}
+
+// add adds an entry, and drops the oldest where there are too many. A log that is nil keeps nothing.
+func (l *transcriptLog) add(stream int, kind entryKind, text string) {
+	if l != nil {
+		l.keep(entry{stream: stream, kind: kind, text: text})
+	}
+}
+
+// sent adds what was sent on a stream.
+func (l *transcriptLog) sent(stream int, p []byte) {
+	if l == nil || len(p) == 0 {
+		return
+	}
+	shown := p[:min(len(p), maxEntryBytes, l.most)]
+	l.keep(entry{stream: stream, kind: entrySent, text: string(shown), missed: len(p) - len(shown)})
+}
+
+func (l *transcriptLog) keep(e entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.at = time.Since(l.start)
+	l.entries = append(l.entries, e)
+	l.bytes += len(e.text) + entryOverhead
+	for l.bytes > l.most && len(l.entries) > 1 {
+		l.bytes -= len(l.entries[0].text) + entryOverhead
+		l.entries[0] = entry{} // the slice moves on over it
+		l.entries = l.entries[1:]
+		l.dropped++
+	}
+}
+
+// transcript returns what there is.
+func (l *transcriptLog) transcript() *Transcript {
+	if l == nil {
+		return new(Transcript)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return &Transcript{start: l.start, entries: append([]entry(nil), l.entries...), dropped: l.dropped}
+}
+
+// Transcript returns what the server has been asked and what it has sent, on all its streams, until now.
+func (s *Server) Transcript() *Transcript { return s.log.transcript() }
+
+// Transcript returns what the stream has received until now: each of its attempts is a stream of the transcript.
+// It may be called from several goroutines.
+func (s *Stream) Transcript() *Transcript { return s.source.log.transcript() }
+
+// askedLine is a request in a line of a transcript, without what may be a credential.
+func askedLine(r *http.Request) string {
+	line := shown(r.Method) + " " + shown(redactTarget(r.URL))
+	if id := lastEventID(r); id != "" {
+		line += " Last-Event-ID: " + quoted(id)
+	}
+	return line
+}
