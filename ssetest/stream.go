@@ -33,6 +33,7 @@ type Stream struct {
 	last       []Event // the newest that were taken
 	ignoreRest bool
 	closed     bool
+	failed     bool // an assertion of it has
 }
 
 // Open opens the event stream at url for a test, and fails t where the response is none.
@@ -171,7 +172,9 @@ func (s *Stream) why(err error) string {
 // fail ends the test with what was wanted, what happened instead, and what is there to explain it.
 func (s *Stream) fail(wanted, instead string, now int) {
 	s.t.Helper()
-	s.t.Fatalf("ssetest: %s: wanted %s, but %s\n%s%s", s.source.name, wanted, instead, s.describeEvents(now), s.describeServer())
+	s.failed = true
+	text := fmt.Sprintf("ssetest: %s: wanted %s, but %s\n%s%s", s.source.name, wanted, instead, s.describeEvents(now), s.describeServer())
+	s.t.Fatal(clip(text, maxFailureLines))
 }
 
 // describeEvents lists the newest events: those that the call took that failed, and those before.
@@ -226,6 +229,9 @@ func (s *Stream) Close() {
 	s.source.Close()
 	if s.server != nil {
 		s.server.closeAccount(s.account)
+	}
+	if s.failed || s.server == nil && s.t.Failed() {
+		s.Transcript().logTo(s.t, s.source.name, fileName("client", s.source.target.url))
 	}
 }
 

@@ -125,6 +125,7 @@ func (s *Server) logExplanation(t testing.TB) {
 	if notes := s.describeNotes(maxNotes); notes != "" {
 		t.Log("ssetest: " + notes)
 	}
+	s.Transcript().logTo(t, s.URL, fileName("server", s.URL))
 }
 
 // describe is what a failure says of the server.
