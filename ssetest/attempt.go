@@ -56,7 +56,7 @@ func (es *EventSource) attempt(ctx context.Context, g gap) (wasOpen bool, err er
 	number := es.attempts
 	es.received = 0
 	es.interrupt = interrupt
-	later := es.response != nil
+	later := es.begun
 	es.mu.Unlock()
 
 	inTime := func() bool { return true }
@@ -94,7 +94,7 @@ func causeOr(ctx context.Context, err error) error {
 // open takes note of a response that is an event stream.
 func (es *EventSource) open(ctx context.Context, what *happening) {
 	es.mu.Lock()
-	es.state = StateOpen
+	es.state, es.begun = StateOpen, true
 	es.response = what.response
 	es.failure = nil
 	es.mu.Unlock()
@@ -360,4 +360,36 @@ func endReason(err error) string {
 		return "the stream has ended"
 	}
 	return strings.TrimPrefix(err.Error(), "ssetest: ")
+}
+
+// newReaderSource makes an EventSource of a reader, without a request.
+func newReaderSource(cfg *OpenConfig, r io.Reader) *EventSource {
+	es := newEventSource(cfg, "the reader")
+	es.log = newTranscriptLog()
+	es.state, es.begun = StateOpen, true
+	es.attempts = 1
+	es.log.add(1, entryAsked, "the reader")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	es.interrupt, es.cancel = cancel, cancel
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		err := es.read(ctx, cancel, r)
+		es.log.add(1, entryEnded, endDirective(err)+"\t"+endReason(err))
+		es.end(ctx, err)
+	}()
+	go func() {
+		defer close(es.done)
+		select {
+		case <-over:
+		case <-ctx.Done():
+		}
+		if c, ok := r.(io.Closer); ok {
+			_ = c.Close() // it was only read
+			<-over
+		} else {
+			es.end(ctx, ErrClosed) // whatever the reader still does
+		}
+	}()
+	return es
 }

@@ -36,6 +36,7 @@ type EventSource struct {
 	received  int64  // events of that attempt
 	target    target // of the next attempt
 	state     ReadyState
+	begun     bool           // it has been open
 	response  *http.Response // the newest that opened the stream
 	interrupt context.CancelCauseFunc
 	failure   error // how the last attempt failed that did

@@ -90,13 +90,15 @@ func (es *EventSource) end(ctx context.Context, err error) {
 	}
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	never := es.response == nil
+	if es.err != nil {
+		return
+	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	switch {
 	case errors.Is(err, ErrClosed), err == io.EOF:
-	case never:
+	case !es.begun:
 		err = fmt.Errorf("ssetest: opening %s: %w", es.name, err)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("ssetest: %s: %w", es.name, err)

@@ -6,20 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
 
-// A Stream is an event stream with the assertions of a test. [Open] and [Server.Open] make it;
+// A Stream is an event stream with the assertions of a test. [Open], [Server.Open] and [Read] make it;
 // t.Cleanup closes it, or Close does earlier. It is bound to the t it was made with: all methods are called from that test's own goroutine,
 // and what does not come as expected ends the test there, as t.Fatal does.
 //
 // It reads eagerly, so that a test that is busy elsewhere never slows the server; how far is said at [EventSource].
 //
-// An event that a topic of a [Server] in this process has sent, and that nobody took, fails the test when the stream is closed,
-// unless [Stream.IgnoreRest] was called. The check waits until everything has arrived that the server sent. Letters have no end,
-// scripts and feeds can send half events, faults take events away, and what a foreign server sends nobody knows:
+// An event that a topic, a script or a feed of a [Server] in this process has sent, and that nobody took, fails the test when the stream is closed,
+// unless [Stream.IgnoreRest] was called. The check waits until everything has arrived that the server sent; of a script that waits, that is what stands
+// before the wait. Letters have no end, faults of the connection and chaos take events away, and what a handler of yours or a foreign server sends nobody knows:
 // there only [Stream.ExpectEnd] asks that nothing was left.
 type Stream struct {
 	t       testing.TB
@@ -71,6 +72,35 @@ func (s *Server) Open(t testing.TB, path string, cfg *OpenConfig) *Stream {
 	}
 	return Open(t, s.URL+path, cfg)
 }
+
+// Read makes a stream of any reader, such as the body of an [net/http/httptest.ResponseRecorder], so that what a handler has written can be asserted.
+// It reads eagerly, too. What nobody takes fails no test; [Stream.ExpectEnd] asks that nothing is left.
+//
+// When the stream is closed, a reader that is an [io.Closer] is closed. A goroutine that reads from any other remains until that returns.
+func Read(t testing.TB, r io.Reader) *Stream {
+	t.Helper()
+	cfg := new(OpenConfig).withDefaults("")
+	cfg.OnComment = func(string) {} // ExpectComment wants them
+	s := &Stream{t: t, timeout: cfg.Timeout, source: newReaderSource(cfg, r)}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Response returns the newest response that opened the stream: its status and header. The body is the stream's, and empty here.
+// It is nil with [Read].
+func (s *Stream) Response() *http.Response { return s.source.Response() }
+
+// Pause stops reading, so that the server sees a slow client: see [EventSource.Pause]. To close the stream resumes it.
+func (s *Stream) Pause() { s.source.Pause() }
+
+// Resume reads on.
+func (s *Stream) Resume() { s.source.Resume() }
+
+// Restart breaks the response off on this side: see [EventSource.Restart].
+func (s *Stream) Restart() { s.source.Restart() }
+
+// LastEventID returns the last event ID of what has arrived, which may be further than what was taken.
+func (s *Stream) LastEventID() string { return s.source.LastEventID() }
 
 // Next returns the next event.
 func (s *Stream) Next() Event {
