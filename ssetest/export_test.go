@@ -1,5 +1,7 @@
 package ssetest
 
+import "testing"
+
 // ShrinkBuffer lets the buffer of a new Decoder begin with n bytes, so that short streams, too, make it move what it
 // holds and grow.
 func ShrinkBuffer(d *Decoder, n int) {
@@ -13,3 +15,10 @@ func BufferSize(d *Decoder) int {
 
 // AppendComment is what the server sends comments with.
 var AppendComment = appendComment
+
+// Rebind returns a stream that is the same, but for the test that it fails.
+func Rebind(s *Stream, t testing.TB) *Stream {
+	other := *s
+	other.t = t
+	return &other
+}

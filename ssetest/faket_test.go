@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/go-ssetest/sse/ssetest"
 )
 
 // A fakeT is a testing.TB that keeps what it is told, so that failures can be tested.
@@ -16,6 +18,8 @@ type fakeT struct {
 	failures []string
 	logs     []string
 	cleanups []func()
+
+	artifacts string // the directory; "" for one of the test's own
 }
 
 // attempt runs a test body that is expected to fail, with its cleanups, and returns what it said.
@@ -60,9 +64,20 @@ func (f *fakeT) add(to *[]string, text string) {
 	*to = append(*to, text)
 }
 
+func (f *fakeT) ArtifactDir() string {
+	if f.artifacts != "" {
+		return f.artifacts
+	}
+	return f.TB.ArtifactDir()
+}
+
+// rebind is a stream whose failures go to another test.
+func rebind(s *ssetest.Stream, t testing.TB) *ssetest.Stream { return ssetest.Rebind(s, t) }
+
 func (f *fakeT) Helper()                           {}
 func (f *fakeT) Cleanup(c func())                  { f.cleanups = append(f.cleanups, c) }
 func (f *fakeT) Log(args ...any)                   { f.add(&f.logs, fmt.Sprint(args...)) }
+func (f *fakeT) Logf(format string, args ...any)   { f.add(&f.logs, fmt.Sprintf(format, args...)) }
 func (f *fakeT) Error(args ...any)                 { f.add(&f.failures, fmt.Sprint(args...)) }
 func (f *fakeT) Errorf(format string, args ...any) { f.add(&f.failures, fmt.Sprintf(format, args...)) }
 func (f *fakeT) FailNow()                          { runtime.Goexit() }

@@ -29,14 +29,20 @@ func (p *parser) Read(b []byte) (int, error) {
 // feed interprets a further piece, and returns the events that end in it.
 func (p *parser) feed(piece []byte) []Event {
 	var events []Event
+	p.each(piece, func(e Event) { events = append(events, e) })
+	return events
+}
+
+// each interprets a further piece, and calls yield with each event that ends in it.
+func (p *parser) each(piece []byte, yield func(Event)) {
 	p.rest = piece
 	for {
 		e, err := p.decoder.Next()
 		if err != nil {
 			p.decoder.err = nil // more may come
-			return events
+			return
 		}
 		p.decoder.SetLastEventID("")
-		events = append(events, e)
+		yield(e)
 	}
 }

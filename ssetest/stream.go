@@ -99,6 +99,9 @@ func (s *Stream) Resume() { s.source.Resume() }
 // Restart breaks the response off on this side: see [EventSource.Restart].
 func (s *Stream) Restart() { s.source.Restart() }
 
+// ReadyState returns where the stream stands, which may be further than what was taken.
+func (s *Stream) ReadyState() ReadyState { return s.source.ReadyState() }
+
 // LastEventID returns the last event ID of what has arrived, which may be further than what was taken.
 func (s *Stream) LastEventID() string { return s.source.LastEventID() }
 

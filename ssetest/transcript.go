@@ -111,12 +111,12 @@ func (t *Transcript) timeline(most int) string {
 func (p *parser) tell(piece []byte, line func(format string, args ...any)) {
 	p.decoder.OnComment(func(text string) { line("  : %s", showData(text)) })
 	before, _ := p.decoder.ReconnectionTime()
-	events := p.feed(piece)
-	for _, e := range events {
+	said := false
+	p.each(piece, func(e Event) {
 		line("  %v", e)
-	}
+		said = said || e.Retry != 0
+	})
 	after, ok := p.decoder.ReconnectionTime()
-	said := slices.ContainsFunc(events, func(e Event) bool { return e.Retry != 0 })
 	if ok && after != before && !said {
 		line("  retry=%v", after)
 	}
@@ -172,6 +172,7 @@ func (t *Transcript) sections(timed bool) [][]byte {
 type transcriptWriter struct {
 	timed  bool
 	text   []byte
+	sent   []byte        // and not written yet
 	last   time.Duration // up to where waits have been written
 	inLine bool          // what was written last is a part of a line, as a raw directive
 	ended  bool
@@ -193,9 +194,9 @@ func (w *transcriptWriter) section(entries []entry) []byte {
 		case entryAsked:
 			w.directive("%sopen %s", w.offset(e.at), e.text)
 		case entrySent:
-			w.bytes(e.text)
+			w.sent = append(w.sent, e.text...)
 			if e.missed > 0 {
-				w.bytes(fmt.Sprintf("\n: %d bytes are not in the transcript\n", e.missed))
+				w.sent = fmt.Appendf(w.sent, "\n: %d bytes are not in the transcript\n", e.missed)
 			}
 		case entryStep:
 			w.directive("%s", e.text)
@@ -212,6 +213,7 @@ func (w *transcriptWriter) section(entries []entry) []byte {
 }
 
 func (w *transcriptWriter) directive(format string, args ...any) {
+	w.bytes()
 	w.text = append(append(w.text, ":@ "...), fmt.Sprintf(format, args...)...)
 	w.text = append(w.text, '\n')
 }
@@ -225,6 +227,7 @@ func (w *transcriptWriter) offset(at time.Duration) string {
 
 // answer writes a response, with the time that the client has waited for it.
 func (w *transcriptWriter) answer(e entry) {
+	w.bytes()
 	w.text = append(w.text, e.text...)
 	if d := (e.at - w.last).Round(time.Millisecond); d > 0 && w.timed {
 		w.directive("delay %v", d)
@@ -243,13 +246,15 @@ func (w *transcriptWriter) wait(at time.Duration) {
 }
 
 // bytes writes what was sent: whole lines as they are, and as a directive what is none, or could be taken for something else.
-func (w *transcriptWriter) bytes(sent string) {
+func (w *transcriptWriter) bytes() {
+	sent := w.sent
+	w.sent = nil
 	for len(sent) > 0 {
-		n := lineLen([]byte(sent))
+		n := lineLen(sent)
 		line := sent[:n]
 		sent = sent[n:]
 		whole := line[n-1] == '\n' || line[n-1] == '\r'
-		if whole && !w.inLine && !strings.HasPrefix(line, ":@") && !strings.HasPrefix(line, string(bom)) && strings.IndexByte(line, 0) < 0 {
+		if line[n-1] == '\n' && !w.inLine && !bytes.HasPrefix(line, []byte(":@")) && !bytes.HasPrefix(line, bom) && bytes.IndexByte(line, 0) < 0 {
 			w.text = append(w.text, line...)
 		} else {
 			w.directive("raw %q", line)

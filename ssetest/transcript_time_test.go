@@ -1,0 +1,213 @@
+package ssetest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// serveInBubble has requests served one after the other, without a network, and returns the server's transcript.
+func serveInBubble(t *testing.T, prepare func(s *Server), targets ...string) *Transcript {
+	t.Helper()
+	s, err := newServer(nil, t)
+	require.NoError(t, err)
+	prepare(s)
+	for _, target := range targets {
+		method, target, _ := strings.Cut(target, " ")
+		r := httptest.NewRequestWithContext(s.base, method, target, nil)
+		r.Header.Set("Last-Event-ID", r.URL.Query().Get("after"))
+		func() {
+			defer func() { _ = recover() }() // a stream that is broken off
+			s.handler().ServeHTTP(httptest.NewRecorder(), r)
+		}()
+	}
+	transcript := s.Transcript()
+	s.cancel()
+	return transcript
+}
+
+// TestTranscriptOfAServer has the text form and the timeline of three streams, to the letter.
+func TestTranscriptOfAServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transcript := serveInBubble(t, func(s *Server) {
+			s.Script("GET /feed",
+				Script{
+					Event{ID: "1", Data: "one"}, Wait(2 * time.Second), Comment("keep-alive"), Raw("retry: 5000\n\n"), Split(3), Raw("data: two\r\n\r\n"),
+					Wait(1500 * time.Microsecond), Raw("data: ha"), Wait(time.Hour), Raw("lf\n"), Abort(),
+				},
+				Script{Response{Delay: time.Second, Status: 503, Body: "busy"}},
+			)
+		}, "GET /feed?token=x1&a=b", "GET /feed?after=1", "HEAD /nowhere")
+		text, err := transcript.MarshalText()
+		require.NoError(t, err)
+		assert.Equal(t, `:@ +0s open GET /feed?token=REDACTED&a=b
+data: one
+id: 1
+
+:@ wait 2s
+: keep-alive
+retry: 5000
+
+data: two\r
+\r
+:@ wait 2ms
+:@ raw "data: ha"
+:@ wait 1h0m0s
+:@ raw "lf\n"
+:@ abort
+
+:@ +1h0m2.002s open GET /feed?after=1 Last-Event-ID: "1"
+:@ response 503
+:@ delay 1s
+:@ end
+
+:@ +1h0m3.002s open HEAD /nowhere
+:@ end
+
+`, strings.ReplaceAll(string(text), "\r\n", "\\r\n"))
+		assert.Equal(t, `       +0s  stream 1  GET /feed?token=REDACTED&a=b
+       +0s  stream 1    message one id=1
+       +2s  stream 1    : keep-alive
+       +2s  stream 1    retry=5s
+       +2s  stream 1    message two
++1h0m2.0015s  stream 1    an unfinished event
++1h0m2.0015s  stream 1  abort: the stream is broken off
++1h0m2.0015s  stream 2  GET /feed?after=1 Last-Event-ID: "1"
++1h0m3.0015s  stream 2  response 503
++1h0m3.0015s  stream 2  end: the stream has ended
++1h0m3.0015s  stream 3  HEAD /nowhere
++1h0m3.0015s  stream 3  end: the stream has ended
+`, transcript.String())
+	})
+}
+
+// TestScriptsOfATranscriptKeepTime has what was served served again, from its transcript.
+func TestScriptsOfATranscriptKeepTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		script := Script{Data("1"), Wait(2 * time.Second), Raw("data: 2"), Wait(3 * time.Millisecond), Raw("\n\n"), Wait(time.Hour), Abort()}
+		first := serveInBubble(t, func(s *Server) { s.Script("GET /feed", script) }, "GET /feed")
+		scripts := first.Scripts()
+		require.Len(t, scripts, 1)
+		second := serveInBubble(t, func(s *Server) { s.Script("GET /feed", scripts...) }, "GET /feed")
+		assert.Equal(t, first.String(), second.String())
+		assert.Equal(t, first.sent(1), second.sent(1))
+		begin := time.Now()
+		fast := serveInBubble(t, func(s *Server) { s.Script("GET /feed", scripts[0].NoWaits()) }, "GET /feed")
+		assert.Zero(t, time.Since(begin))
+		assert.Equal(t, "data: 1\n\ndata: 2\n\n", fast.sent(1))
+		assert.Equal(t, Script{Response{Status: 500}, Data("x")}, Script{Response{Status: 500, Delay: 1}, Data("x"), Wait(1)}.NoWaits())
+	})
+}
+
+// sent is what was sent on a stream.
+func (t *Transcript) sent(stream int) string {
+	var b strings.Builder
+	for _, e := range t.entries {
+		if e.stream == stream && e.kind == entrySent {
+			b.WriteString(e.text)
+		}
+	}
+	return b.String()
+}
+
+func TestTranscriptsAreBounded(t *testing.T) {
+	l := newTranscriptLog()
+	l.most = 10_000
+	for range 100 {
+		l.add(1, entryAsked, "GET /feed")
+		l.sent(1, []byte("data: x\n\n"))
+	}
+	transcript := l.transcript()
+	assert.LessOrEqual(t, len(transcript.entries)*entryOverhead, l.most)
+	assert.Greater(t, len(transcript.entries), 80)
+	assert.Equal(t, 200, len(transcript.entries)+transcript.dropped)
+	assert.True(t, strings.HasPrefix(transcript.String(), "… what was before has been dropped: "))
+	l.sent(2, make([]byte, 20_000))
+	transcript = l.transcript()
+	require.Len(t, transcript.entries, 1)
+	assert.Equal(t, 10_000, transcript.entries[0].missed)
+	assert.True(t, transcript.incomplete())
+	text, err := transcript.MarshalText()
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "open\n: the beginning of this stream is not in the transcript\n")
+	assert.Contains(t, string(text), ": 10000 bytes are not in the transcript\n:@ hold\n")
+	assert.NotPanics(t, func() { transcript.Scripts() })
+
+	var none *transcriptLog
+	none.add(1, entryAsked, "x")
+	none.sent(1, []byte("x"))
+	assert.Empty(t, none.transcript().String())
+	assert.Empty(t, none.transcript().Scripts()[0])
+}
+
+// FuzzTranscript has bytes written in two pieces, with or without time in between: what is read back is the same bytes and the same time.
+func FuzzTranscript(f *testing.F) {
+	for _, s := range []string{"data: 1\n\n", "\r", "\n", "\r\n", ":@ end\n", "\ufeffdata: x\n", "a\x00b\n", "data", "\xff\r\r\n", ":", "@"} {
+		f.Add(s, "data: 2\r\n\r\n", uint16(3))
+		f.Add(s, s, uint16(0))
+	}
+	f.Fuzz(func(t *testing.T, first, second string, ms uint16) {
+		l := newTranscriptLog()
+		l.add(1, entryAsked, "GET /feed")
+		l.sent(1, []byte(first))
+		l.sent(1, []byte(second))
+		l.add(1, entryEnded, "abort\twhy")
+		transcript := l.transcript()
+		for i := range transcript.entries {
+			transcript.entries[i].at = 0
+			if transcript.entries[i].text == second && i == len(transcript.entries)-2 || i == len(transcript.entries)-1 {
+				transcript.entries[i].at = time.Duration(ms) * time.Millisecond
+			}
+		}
+		scripts := transcript.Scripts()
+		require.Len(t, scripts, 1)
+		var sent []byte
+		var waited time.Duration
+		for _, step := range scripts[0] {
+			sent = append(sent, wire(step)...)
+			if w, ok := step.(wait); ok {
+				waited += time.Duration(w)
+			}
+		}
+		assert.Equal(t, first+second, string(sent))
+		assert.Equal(t, time.Duration(ms)*time.Millisecond, waited)
+		assert.Equal(t, Abort(), scripts[0][len(scripts[0])-1])
+	})
+}
+
+func TestRedactedTargets(t *testing.T) {
+	for target, wanted := range map[string]string{
+		"/":                              "/",
+		"/feed?a=b&c":                    "/feed?a=b&c",
+		"/feed?api_key=1&x=2":            "/feed?api_key=REDACTED&x=2",
+		"/feed?acc%65ss_token=1":         "/feed?acc%65ss_token=REDACTED",
+		"/feed?q=Bearer%20abc":           "/feed?q=REDACTED",
+		"/feed?q=eyJhbGciOiJIUz.eyJzdWI": "/feed?q=REDACTED",
+		"/feed?%zz=1&password=2":         "/feed?%zz=1&password=REDACTED",
+		"/a%2Fb?monkey=1":                "/a%2Fb?monkey=1",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		u := *r.URL
+		u.RawQuery = ""
+		path, query, _ := strings.Cut(target, "?")
+		u.Path, u.RawPath = strings.ReplaceAll(path, "%2F", "/"), path
+		u.RawQuery = query
+		assert.Equal(t, wanted, redactTarget(&u), target)
+	}
+}
+
+func TestRecordedHeader(t *testing.T) {
+	assert.Equal(t, []string{
+		"Authorization: REDACTED", "Cache-Control: no-store", "Content-Type: text/event-stream", "Set-Cookie: REDACTED", "Set-Cookie: REDACTED",
+		"X-Any: REDACTED", "X-Api-Key: REDACTED", "X-Request-Id: 85954420-66e1-4933-ab28-18d3d6a86355",
+	}, recordedHeader(http.Header{
+		"Content-Type": {"text/event-stream"}, "Cache-Control": {"no-store"}, "Set-Cookie": {"a=1", "b=2"}, "Authorization": {"x"}, "X-Api-Key": {"y"},
+		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"},
+	}))
+}
