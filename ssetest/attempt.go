@@ -125,10 +125,7 @@ func (es *EventSource) ask(ctx context.Context, interrupt context.CancelCauseFun
 		return nil, final{err}
 	}
 	if es.cfg.recordHeader {
-		answer := ":@ response 200\n"
-		for _, line := range recordedHeader(response.Header) {
-			answer += ":@ header " + line + "\n"
-		}
+		answer := ":@ response 200\n" + strings.Join(recordedHeader(response.Header), "")
 		es.log.add(es.number(), entryAnswered, answer)
 	}
 	return response, nil

@@ -15,28 +15,7 @@ func (s *Stream) ExpectUnordered(events ...Event) {
 	if len(missing) == 0 {
 		return
 	}
-	s.fail(wanted, fmt.Sprintf("%s not among them%sand these are:%s",
-		areOrIs(len(missing)), indented(missing), indented(surplus)), len(got))
-}
-
-func areOrIs(n int) string {
-	if n == 1 {
-		return "this is"
-	}
-	return "these are"
-}
-
-func indented(events []Event) string {
-	var b strings.Builder
-	b.WriteString("\n")
-	for i, e := range events {
-		if i == maxListed {
-			fmt.Fprintf(&b, "  … %d more\n", len(events)-i)
-			break
-		}
-		fmt.Fprintf(&b, "  %v\n", e)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
+	s.fail(wanted, strings.TrimSuffix("there were missing"+listFirst(missing)+"and in their place"+listFirst(surplus), "\n"), len(got))
 }
 
 // match finds for as many of the wanted events as possible one of those that came, and returns what is left of both. What is wanted without an ID can match

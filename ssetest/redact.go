@@ -59,7 +59,7 @@ var connectionFields = []string{
 	"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer", "Te", "Content-Length", "Content-Encoding", "Date", "Alt-Svc", "Age", "Via",
 }
 
-// recordedHeader is what a recording has of a header: sorted lines.
+// recordedHeader is what a recording has of a header: sorted directives.
 func recordedHeader(h http.Header) []string {
 	var lines []string
 	for name, values := range h {
@@ -67,7 +67,7 @@ func recordedHeader(h http.Header) []string {
 			continue
 		}
 		for _, value := range values {
-			lines = append(lines, name+": "+redact(name, value))
+			lines = append(lines, ":@ header "+name+": "+redact(name, value)+"\n")
 		}
 	}
 	slices.Sort(lines)

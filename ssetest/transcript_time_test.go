@@ -38,7 +38,8 @@ func TestTranscriptOfAServer(t *testing.T) {
 		transcript := serveInBubble(t, func(s *Server) {
 			s.Script("GET /feed",
 				Script{
-					Event{ID: "1", Data: "one"}, Wait(2 * time.Second), Comment("keep-alive"), Raw("retry: 5000\n\n"), Split(3), Raw("data: two\r\n\r\n"),
+					Event{ID: "1", Data: "one"},
+					Wait(2 * time.Second), Comment("keep-alive"), Raw("retry: 5000\n\n"), Split(3), Raw("data: two\r\n\r\n"),
 					Wait(1500 * time.Microsecond), Raw("data: ha"), Wait(time.Hour), Raw("lf\n"), Abort(),
 				},
 				Script{Response{Delay: time.Second, Status: 503, Body: "busy"}},
@@ -203,11 +204,16 @@ func TestRedactedTargets(t *testing.T) {
 }
 
 func TestRecordedHeader(t *testing.T) {
-	assert.Equal(t, []string{
-		"Authorization: REDACTED", "Cache-Control: no-store", "Content-Type: text/event-stream", "Set-Cookie: REDACTED", "Set-Cookie: REDACTED",
-		"X-Any: REDACTED", "X-Api-Key: REDACTED", "X-Request-Id: 85954420-66e1-4933-ab28-18d3d6a86355",
-	}, recordedHeader(http.Header{
+	assert.Equal(t, `:@ header Authorization: REDACTED
+:@ header Cache-Control: no-store
+:@ header Content-Type: text/event-stream
+:@ header Set-Cookie: REDACTED
+:@ header Set-Cookie: REDACTED
+:@ header X-Any: REDACTED
+:@ header X-Api-Key: REDACTED
+:@ header X-Request-Id: 85954420-66e1-4933-ab28-18d3d6a86355
+`, strings.Join(recordedHeader(http.Header{
 		"Content-Type": {"text/event-stream"}, "Cache-Control": {"no-store"}, "Set-Cookie": {"a=1", "b=2"}, "Authorization": {"x"}, "X-Api-Key": {"y"},
 		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"},
-	}))
+	}), ""))
 }
