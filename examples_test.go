@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +247,61 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 7, whole) // of 20, whatever the protocol and the machine
+}
+
+// An event stream that comes back: nothing is lost, and nothing comes twice.
+func TestExactlyOnce(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	stream := srv.Open(t, "/post", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Millisecond})
+	srv.Publish(ssetest.Event{ID: "1", Data: "one"})
+	stream.ExpectData("one")
+	srv.Down()
+	srv.Publish(ssetest.Event{ID: "2", Data: "two"}) // when nobody is there
+	srv.Up()
+	srv.AwaitSubscribers(t, 1)
+	srv.Publish(ssetest.Event{ID: "3", Data: "three"})
+	srv.ExpectExactlyOnce(stream) // else it says what was lost, repeated, or out of order
+	stream.ExpectData("two", "three")
+}
+
+// A reconnection time that the server has set, and a client that is told not to come back.
+func TestReconnects(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Script("GET /feed",
+		ssetest.Script{ssetest.Event{ID: "1", Data: "one", Retry: 50 * time.Millisecond}, ssetest.Raw("data: tw"), ssetest.ResetConn()},
+		ssetest.Script{ssetest.Comment("hello again"), ssetest.Data("two")},
+	)
+	stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Reconnect: true})
+	stream.ExpectData("one")
+	stream.ExpectReconnect(50 * time.Millisecond)
+	stream.ExpectComment("hello again")
+	stream.ExpectEvents(ssetest.Event{ID: "1", Data: "two"}) // the last event ID stays
+	stream.ExpectEnd()                                       // the scripts are used up: 204
+}
+
+// A stream that is recorded once, and served again from then on.
+func TestRecorded(t *testing.T) {
+	live := ssetest.NewServer(t, nil) // in place of a real one
+	live.Script("GET /feed", ssetest.Script{ssetest.Data("one"), ssetest.Data("two"), ssetest.Abort()})
+
+	srv := ssetest.NewServer(t, nil)
+	path := filepath.Join(t.TempDir(), "feed.sse") // testdata/feed.sse, with you
+	srv.Script("GET /feed", ssetest.Record(t, live.URL+"/feed", path))
+	stream := srv.Open(t, "/feed", nil)
+	stream.ExpectData("one", "two")
+	stream.ExpectError(ssetest.ErrStreamAborted)
+}
+
+// What a handler has written, without a server.
+func TestYourHandlerWithoutAServer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	recorder := httptest.NewRecorder()
+	ticker(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+
+	type tick struct{ N int }
+	stream := ssetest.Read(t, recorder.Body)
+	assert.Equal(t, tick{1}, ssetest.NextJSON[tick](stream))
 }
 
 // Without a test there are Start and Dial.

@@ -87,6 +87,20 @@ func (a *account) quiet(attempt int, received int64) (quiet, stuck bool) {
 	return open && due()+x.repeated.Load() <= received, false
 }
 
+// answeredBefore reports whether it is an earlier attempt that had the last answer, of an endpoint whose events are counted.
+func (a *account) answeredBefore(attempt int) bool {
+	a.mu.Lock()
+	x := a.exchange
+	a.mu.Unlock()
+	return x != nil && x.attempt < attempt && !x.endless && !x.disturbed.Load() && !x.broken()
+}
+
+// answers reports whether the server has begun to answer an attempt.
+func (a *account) answers(attempt int) bool {
+	x, _ := a.of(attempt)
+	return x != nil
+}
+
 func (a *account) of(attempt int) (*exchange, func() int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

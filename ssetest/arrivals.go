@@ -60,7 +60,7 @@ func (es *EventSource) tell(what *happening) {
 	case what.kind == comments && es.cfg.OnComment != nil:
 		es.cfg.OnComment(what.text)
 	case what.kind == opened && es.cfg.OnOpen != nil:
-		es.cfg.OnOpen(what.response)
+		es.cfg.OnOpen(withoutBody(what.response))
 	case what.kind == failed && es.cfg.OnError != nil:
 		es.cfg.OnError(what.err)
 	}
@@ -92,6 +92,7 @@ func (es *EventSource) add(a arrival) {
 	es.waiting = append(es.waiting, a)
 	es.size += a.size()
 	if a.what == nil {
+		es.lastEventID = a.event.ID // it counts before the event is dispatched
 		es.received++
 		if es.account != nil && es.account.ledger != nil {
 			es.account.ledger.receive(a.event)

@@ -3,7 +3,6 @@ package ssetest
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,18 +22,7 @@ const (
 
 	// refusedPatience is how long to wait for that much: the response may be a stream, just not one of events.
 	refusedPatience = 100 * time.Millisecond
-
-	// maxRedirects is how many an attempt follows (Fetch, section 4.4, HTTP-redirect fetch).
-	maxRedirects = 20
 )
-
-// A target is what is asked for. A redirect changes it for the attempts that follow, too: the standard sends the same request again,
-// whose URL is then the one that it was led to.
-type target struct {
-	method string
-	url    string
-	body   []byte
-}
 
 // A final error is one after which there is no other attempt.
 type final struct{ error }
@@ -110,9 +98,7 @@ func (es *EventSource) ask(ctx context.Context, interrupt context.CancelCauseFun
 	client := *es.cfg.Client
 	tail := &redirects{next: client.Transport}
 	client.Transport = tail
-	if client.CheckRedirect == nil {
-		client.CheckRedirect = checkRedirect
-	}
+	client.CheckRedirect = checkRedirect(client.CheckRedirect)
 	response, err := client.Do(request)
 	if tail.newest != request {
 		es.follow(tail.newest)
@@ -146,7 +132,7 @@ func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
 	r.Header.Set("Accept", "text/event-stream")
 	r.Header.Set("Cache-Control", "no-cache")
 	r.Header.Set("Pragma", "no-cache")
-	for name, values := range es.cfg.Header {
+	for name, values := range to.header {
 		r.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}
 	if id != "" {
@@ -160,65 +146,6 @@ func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
 		}
 	}
 	return r, nil
-}
-
-// follow has later attempts ask where a redirect has led to.
-func (es *EventSource) follow(r *http.Request) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	if r.Method != es.target.method {
-		es.target.body = nil // as a redirect that makes a GET of a POST has it
-	}
-	es.target.method, es.target.url = r.Method, r.URL.String()
-}
-
-// redirects is a transport that remembers where it was led to.
-type redirects struct {
-	next     http.RoundTripper
-	newest   *http.Request
-	response *http.Response // to it; nil where there was none
-}
-
-func (t *redirects) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := t.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	response, err := next.RoundTrip(r)
-	if err == nil || t.newest == nil || ours(r.URL.Scheme) {
-		t.newest, t.response = r, response
-	}
-	return response, err
-}
-
-// judge decides what an error means, of a request that got no answer in the end. It is for good where it leads nowhere: the standard
-// lets a client give up what it knows to be futile.
-func (t *redirects) judge(err error) error {
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
-		return final{err}
-	}
-	if r := t.response; r != nil && isRedirectStatus(r.StatusCode) {
-		location, wrong := t.newest.URL.Parse(r.Header.Get("Location"))
-		if wrong != nil || !ours(location.Scheme) {
-			return final{&ResponseError{StatusCode: r.StatusCode, ContentType: r.Header.Get("Content-Type"), Header: r.Header}}
-		}
-	}
-	return broken(err)
-}
-
-// ours reports whether a scheme is one that an event stream can have.
-func ours(scheme string) bool { return scheme == "http" || scheme == "https" }
-
-func isRedirectStatus(status int) bool {
-	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
-}
-
-func checkRedirect(_ *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("stopped after %d redirects", maxRedirects)
-	}
-	return nil
 }
 
 // checkResponse makes an error of a response that is no event stream.
@@ -257,12 +184,13 @@ func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFu
 	for {
 		event, err := in.decoder.Next()
 		if err == nil {
+			in.publishTime() // it counts when it has been read, whether there is room for the event or not
 			if !es.put(ctx, arrival{event: event, at: time.Now()}) {
 				return ctx.Err() // the event is none that was received, nor is its ID
 			}
 			continue
 		}
-		es.publish(in.decoder)
+		in.publish()
 		switch {
 		case errors.Is(err, ErrEventTooLarge):
 			return final{err}
@@ -274,14 +202,24 @@ func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFu
 	}
 }
 
-// publish makes known what a decoder has found. Every event that it has returned has been put.
-func (es *EventSource) publish(d *Decoder) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	es.lastEventID = d.LastEventID()
-	if t, ok := d.ReconnectionTime(); ok {
-		es.reconnection = t
+// publish makes known what the decoder has found. Every event that it has returned has been put.
+func (in *intake) publish() {
+	in.publishTime()
+	in.es.mu.Lock()
+	defer in.es.mu.Unlock()
+	in.es.lastEventID = in.decoder.LastEventID()
+}
+
+// publishTime makes known the reconnection time.
+func (in *intake) publishTime() {
+	t, ok := in.decoder.ReconnectionTime()
+	if !ok || in.timed && t == in.time {
+		return
 	}
+	in.time, in.timed = t, true
+	in.es.mu.Lock()
+	defer in.es.mu.Unlock()
+	in.es.reconnection = t
 }
 
 // An intake is what a decoder reads a response through.
@@ -290,13 +228,15 @@ type intake struct {
 	ctx     context.Context
 	body    io.Reader
 	decoder *Decoder
-	number  int         // of the attempt
-	silence *time.Timer // breaks the stream off; nil without a read timeout
+	number  int           // of the attempt
+	time    time.Duration // the reconnection time that has been made known
+	timed   bool          // one has been
+	silence *time.Timer   // breaks the stream off; nil without a read timeout
 }
 
 // Read reads when it may. When it is called, everything that was read before has been interpreted.
 func (in *intake) Read(p []byte) (int, error) {
-	in.es.publish(in.decoder)
+	in.publish()
 	if !in.es.awaitResume(in.ctx) {
 		return 0, in.ctx.Err()
 	}

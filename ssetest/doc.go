@@ -48,7 +48,8 @@
 // # Resuming
 //
 // A client that sends Last-Event-ID gets from a topic what came after the event with that ID, events without an ID included,
-// as far as the history goes (Config.History), and then what is new. An ID that the history does not have replays nothing.
+// as far as the history goes (Config.History), and then what is new. An ID that the history does not have replays nothing,
+// and a client that has not got any event yet has no ID to come back with.
 // The letters go on behind the letter with that ID, and with any other ID begin anew.
 //
 // # Scripts and feeds
@@ -59,7 +60,7 @@
 // endpoints. [Server.Requests] tells what was asked.
 //
 // A script can be a file, read by [LoadScript]: what curl -N has written of a real server is served byte for byte, and comment lines that begin
-// with ":@" are steps, as [ParseScript] tells.
+// with ":@" are steps, as [ParseScript] tells. [Record] makes such a file of a live stream, once.
 //
 // # Faults
 //
@@ -80,20 +81,57 @@
 // A client of ours sees the clean end as [io.EOF], and else [ErrStreamAborted], [ErrConnectionReset] or [ErrGoneAway], over every protocol:
 // [EventSource.Next], [Stream.ExpectError].
 //
+// # The client
+//
+// An [EventSource] parses a stream as a browser does. By default it is one response, so that no test is fooled by a client that hides a broken stream.
+// With OpenConfig.Reconnect it comes back as a browser does: after the reconnection time, which is OpenConfig.ReconnectionTime until the server says
+// something else, with the last event ID, through redirects, until a response is no event stream, be it 204. Attempts that keep failing are made at longer and longer
+// intervals, up to OpenConfig.MaxBackoff, and OpenConfig.MaxAttempts ends them. OpenConfig.ReadTimeout takes a silent stream for a broken one.
+//
+// [Dial] opens one without a test, for as long as its context lasts. In a test, [Open] gives a [Stream], with assertions.
+// OpenConfig.OnOpen, OnComment and OnError are told what happens between the events, in the goroutine that asks for these, and in order.
+//
 // # Streams and assertions
 //
 // A [Stream] belongs to a test. Its methods wait for events and end the test where others come, or none:
-// the failure says what was wanted, what came, which events were taken before, and which streams the server has open.
+//
+//	Next, Take, ExpectUntil          the events that come
+//	ExpectData, ExpectJSON           their data, in order
+//	ExpectEvents, ExpectUnordered    the events, in order and in any
+//	ExpectComment                    a comment, before any event
+//	ExpectSilence                    no event for a time
+//	ExpectReconnect                  the stream opened again after a time
+//	ExpectEnd, ExpectError           its end
+//
+// and [NextJSON] decodes one. The failure says what was wanted, what came, which events were taken before, and which streams the server has open.
 // Every wait has a limit, Config.Timeout or OpenConfig.Timeout, 30 seconds by default.
 //
-// Events that a topic has sent and nobody took fail the test when it ends. This is exact: the server knows what it has sent,
+// Events that a topic, a script or a feed has sent and nobody took fail the test when it ends. This is exact: the server knows what it has sent,
 // and the check waits for it to arrive. [Stream.IgnoreRest] turns it off.
 //
-// [Dial] gives the same client without a test, as an [EventSource]. [Decoder] and [Events] read an event stream from any reader,
-// and [Event.AppendText] writes one; comments, such as heartbeats, are seen with [Decoder.OnComment].
+// [Read] makes a Stream of any reader, such as what a handler has written to a recorder. [Decoder] and [Events] read an event stream from any reader
+// without a test, and [Event.AppendText] writes one; comments, such as heartbeats, are seen with [Decoder.OnComment].
 //
 // A stream is closed by t.Cleanup, which comes after the test's deferred calls. Where the server is not a [Server] but one that waits for
 // its streams, as that of net/http/httptest does, close it with t.Cleanup as well, registered before [Open].
+//
+// # Delivery
+//
+// [Server.ExpectExactlyOnce] compares what has arrived on a stream that reconnects, by all its attempts, with what its endpoint has published since it was first opened:
+// nothing lost, nothing twice, nothing out of order, and each attempt with the right Last-Event-ID. It waits for what is on its way.
+// [Server.ExpectAtLeastOnce] bears repetitions.
+//
+// # Transcripts
+//
+// Server and client keep a [Transcript]: requests, bytes, faults and ends, with their times. When a test has failed, and only then, the timeline is logged, and the
+// transcript's text form up to 4 KiB; with "go test -artifacts" all of it is left in t.ArtifactDir. That text is a valid event stream, and a script:
+// [Transcript.Scripts] and [LoadScripts] make a server send it again. [Transcript.ExpectGolden] compares it with a file.
+//
+// # Flags
+//
+//	-ssetest.update    SSETEST_UPDATE=1    writes recordings and golden transcripts anew
+//
+// The variable is for "go test ./...", since packages that do not import ssetest refuse a flag that they do not know.
 //
 // # Determinism
 //

@@ -33,6 +33,7 @@ type EventSource struct {
 	waiting   []arrival
 	size      int    // bytes of what is waiting
 	attempts  int    // so far, the one in progress included
+	ended     int    // the newest attempt that is over
 	received  int64  // events of that attempt
 	target    target // of the next attempt
 	state     ReadyState
@@ -82,7 +83,7 @@ func dial(ctx context.Context, cfg *OpenConfig, url string, a *account, log *tra
 		return nil, fmt.Errorf("ssetest: opening a stream: %w", err)
 	}
 	es := newEventSource(cfg, cfg.Method+" "+url)
-	es.target = target{method: cfg.Method, url: url, body: cfg.Body}
+	es.target = target{method: cfg.Method, url: url, header: cfg.Header, body: cfg.Body}
 	es.account, es.log = a, log
 	ctx, es.cancel = context.WithCancelCause(ctx)
 	inTime := func() bool { return true }
@@ -172,13 +173,18 @@ func (es *EventSource) ReconnectionTime() time.Duration {
 func (es *EventSource) Response() *http.Response {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	if es.response == nil {
+	return withoutBody(es.response)
+}
+
+// withoutBody returns a copy of a response that may be given away.
+func withoutBody(r *http.Response) *http.Response {
+	if r == nil {
 		return nil
 	}
-	r := *es.response
-	r.Header = r.Header.Clone()
-	r.Body = http.NoBody
-	return &r
+	c := *r
+	c.Header = r.Header.Clone()
+	c.Body = http.NoBody
+	return &c
 }
 
 // Restart breaks the response that is being read off, as if the server had: a stream that reconnects asks again when the reconnection time has passed,
@@ -233,5 +239,5 @@ func (es *EventSource) tooLate() error {
 // or 204, with which it ends a client that would come back.
 func cleanEnd(err error) bool {
 	var refused *ResponseError
-	return errors.Is(err, io.EOF) || errors.As(err, &refused) && refused.StatusCode == http.StatusNoContent
+	return err == io.EOF || errors.As(err, &refused) && refused.StatusCode == http.StatusNoContent
 }

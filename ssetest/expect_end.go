@@ -66,6 +66,8 @@ func (s *Stream) ExpectReconnect(after time.Duration) {
 	}
 	a, err := s.arrivalWithin(limit, func(what *happening) bool { return what.kind == opened })
 	switch {
+	case errors.Is(err, errTimeout):
+		s.fail(wanted, fmt.Sprintf("it was not, within %v", limit), 0)
 	case err != nil:
 		s.fail(wanted, s.why(err), 0)
 	case a.what == nil:

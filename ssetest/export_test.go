@@ -1,6 +1,9 @@
 package ssetest
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 // ShrinkBuffer lets the buffer of a new Decoder begin with n bytes, so that short streams, too, make it move what it
 // holds and grow.
@@ -22,3 +25,6 @@ func Rebind(s *Stream, t testing.TB) *Stream {
 	other.t = t
 	return &other
 }
+
+// Untimed returns the text form of a transcript without the times in it, as golden files have it.
+func Untimed(t *Transcript) string { return string(bytes.Join(t.sections(false), nil)) }

@@ -23,7 +23,7 @@ type ledger struct {
 	before *record // the newest when the stream was opened; nil where it has been let go
 	books  bool    // an endpoint without a log writes down what it sends:
 	sent   []Event // each ID once: what is sent again after a reconnect is the same event
-	ids    map[string]bool
+	ids    map[Event]bool
 }
 
 // A resume is what an attempt has asked for, and what has arrived of that.
@@ -33,13 +33,15 @@ type resume struct {
 	arrived bool   // at the server
 }
 
-func newLedger() *ledger { return &ledger{ids: make(map[string]bool)} }
+func newLedger() *ledger { return &ledger{ids: make(map[Event]bool)} }
 
 // ask takes note of an attempt, which is to resume behind an ID.
 func (l *ledger) ask(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.asked = append(l.asked, resume{wanted: id})
+	if len(l.asked) < maxLedger {
+		l.asked = append(l.asked, resume{wanted: id})
+	}
 }
 
 // see takes note of where an attempt that has arrived resumes. They are numbered from 1.
@@ -75,10 +77,12 @@ func (l *ledger) send(events ...Event) {
 		if l.full = l.full || len(l.sent) == maxLedger; l.full {
 			return
 		}
-		if e.ID != "" && l.ids[e.ID] {
+		same := e
+		same.Retry = 0
+		if e.ID != "" && l.ids[same] {
 			continue
 		}
-		l.ids[e.ID] = true
+		l.ids[same] = true
 		l.sent = append(l.sent, e)
 	}
 }
@@ -114,15 +118,15 @@ func (l *ledger) expire(last *record) bool {
 // published returns what the endpoint has published until now, or says why nobody knows.
 func (l *ledger) published() ([]Event, error) {
 	l.mu.Lock()
-	topic, before := l.topic, l.before
-	defer l.mu.Unlock()
+	topic, before, full, books, sent := l.topic, l.before, l.full, l.books, l.sent
+	l.mu.Unlock()
 	switch {
-	case l.full:
+	case full:
 		return nil, fmt.Errorf("there were more than %d events, which is as many as are compared", maxLedger)
 	case topic != nil:
-		return topic.since(before), nil
-	case l.books:
-		return append([]Event(nil), l.sent...), nil
+		return topic.since(before), nil // without l.mu, which is taken with t.mu held
+	case books:
+		return sent[:len(sent):len(sent)], nil // what is there does not change
 	default:
 		return nil, errors.New("it is not open at a topic, a script, a feed or the letters: what a handler of yours should have sent, only your test can know")
 	}
@@ -179,10 +183,13 @@ func (l *ledger) compare(published []Event) *delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	d := new(delivery)
-	place := make(map[Event]int, len(published)) // where each was published; of those that look the same, the last
+	place := make(map[Event]int, len(published)) // where each was published; of those that look the same, the first that has not come
+	twin := make([]int, len(published))          // the next that looks the same
 	due := make(map[Event]int, len(published))
-	for i, e := range published {
+	for i := len(published) - 1; i >= 0; i-- {
+		e := published[i]
 		e.Retry = 0
+		twin[i] = place[e]
 		place[e] = i
 		due[e]++
 	}
@@ -191,9 +198,10 @@ func (l *ledger) compare(published []Event) *delivery {
 		key := got
 		key.Retry = 0
 		i, known := place[key]
-		if !known {
-			key.ID = ""
-			i, known = place[key]
+		if nameless := (Event{Type: key.Type, Data: key.Data}); !known || due[key] <= 0 && due[nameless] > 0 {
+			if j, ok := place[nameless]; ok {
+				key, i, known = nameless, j, true
+			}
 		}
 		switch {
 		case !known:
@@ -206,7 +214,9 @@ func (l *ledger) compare(published []Event) *delivery {
 		default:
 			next = i + 1
 		}
-		due[key]--
+		if due[key]--; due[key] > 0 {
+			place[key] = twin[i]
+		}
 	}
 	for _, e := range published {
 		key := e

@@ -111,7 +111,7 @@ func (c *OpenConfig) check(address string) error {
 		if err != nil {
 			return err
 		}
-		if !ours(u.Scheme) || u.Host == "" {
+		if !isStreamURL(u) {
 			return fmt.Errorf("the URL is %q; it must begin with http:// or https:// and a host", address)
 		}
 	}

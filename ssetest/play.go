@@ -102,6 +102,9 @@ func (p *player) begin(response Response, alone bool) error {
 	case response.bodyless():
 		return nil
 	case alone:
+		if books := p.x.books(); books != nil && response.status() == http.StatusOK {
+			books.send(p.parser.feed([]byte(response.Body))...)
+		}
 		_, _ = io.WriteString(p.x.w, response.Body)
 		return nil
 	case !p.x.open():

@@ -41,13 +41,14 @@ func (es *EventSource) run(ctx context.Context) {
 
 // breaks takes note that the stream has broken, or an attempt has failed, and returns for how long to wait.
 func (es *EventSource) breaks(ctx context.Context, err error, failures int) time.Duration {
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		err = fmt.Errorf("%s: the stream has ended: %w", es.name, err)
 	} else {
 		err = fmt.Errorf("%s: %w", es.name, err)
 	}
 	es.mu.Lock()
 	es.state = StateConnecting
+	es.ended = es.attempts
 	es.failure = err
 	reconnection := es.reconnection
 	es.mu.Unlock()

@@ -195,8 +195,10 @@ func (s *Stream) why(err error) string {
 	switch {
 	case errors.Is(err, errTimeout):
 		return fmt.Sprintf("nothing more arrived within %v", s.timeout)
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return "the stream has ended"
+	case cleanEnd(err):
+		return "the stream has ended, with status 204"
 	default:
 		return fmt.Sprintf("the stream broke: %v", err)
 	}
@@ -277,7 +279,7 @@ func (s *Stream) checkRest() {
 	attempt := es.attempts
 	es.mu.Unlock()
 	due, ok := s.account.total(attempt)
-	if !ok {
+	if !ok && !s.account.answeredBefore(attempt) {
 		return
 	}
 	var (
@@ -289,7 +291,7 @@ func (s *Stream) checkRest() {
 	)
 	await(&es.mu, &es.changed, s.timeout, func() bool {
 		rest, received, ended, full = es.untaken(), es.received, es.err, es.full()
-		over = es.attempts != attempt || es.state != StateOpen // another attempt begins from what this one has received
+		over = es.ended >= attempt || es.err != nil // another attempt begins from what this one has received
 		return received >= due || over || full
 	})
 	if len(rest) > 0 {

@@ -30,14 +30,13 @@ var _ encoding.TextAppender = (*Transcript)(nil)
 //	:@ raw "data: half"
 //	:@ abort
 type Transcript struct {
-	start   time.Time
 	entries []entry
 	dropped int // entries that are lost
 }
 
 // An entry is one thing that has happened on a stream.
 type entry struct {
-	at     time.Duration // since the start
+	at     time.Duration // since the first one
 	stream int           // its number, from 1
 	kind   entryKind
 	text   string
@@ -54,7 +53,7 @@ const (
 	entryEnded                     // text is a directive, and behind a tab why
 )
 
-// String returns the timeline: a line for each thing that happened, with the time since the start and the number of the stream.
+// String returns the timeline: a line for each thing that happened, with the time since the first one and the number of the stream.
 // The format is for people and may change.
 func (t *Transcript) String() string { return t.timeline(len(t.entries) + 1<<20) }
 

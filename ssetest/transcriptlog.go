@@ -17,17 +17,17 @@ const (
 
 // A transcriptLog is a transcript that is being written.
 type transcriptLog struct {
-	start time.Time
-	most  int // bytes
+	most int // bytes
 
 	mu      sync.Mutex // guards what follows
+	start   time.Time  // of the first entry
 	entries []entry
 	bytes   int
 	dropped int
 }
 
 func newTranscriptLog() *transcriptLog {
-	return &transcriptLog{start: time.Now(), most: maxTranscriptBytes}
+	return &transcriptLog{most: maxTranscriptBytes}
 }
 
 // add adds an entry, and drops the oldest where there are too many. A log that is nil keeps nothing.
@@ -49,6 +49,9 @@ func (l *transcriptLog) sent(stream int, p []byte) {
 func (l *transcriptLog) keep(e entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.start.IsZero() {
+		l.start = time.Now()
+	}
 	e.at = time.Since(l.start)
 	l.entries = append(l.entries, e)
 	l.bytes += len(e.text) + entryOverhead
@@ -67,7 +70,7 @@ func (l *transcriptLog) transcript() *Transcript {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &Transcript{start: l.start, entries: append([]entry(nil), l.entries...), dropped: l.dropped}
+	return &Transcript{entries: append([]entry(nil), l.entries...), dropped: l.dropped}
 }
 
 // Transcript returns what the server has been asked and what it has sent, on all its streams, until now.

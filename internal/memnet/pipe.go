@@ -1,0 +1,144 @@
+package memnet
+
+import (
+	"os"
+	"sync"
+	"time"
+)
+
+// A pipe is one direction of a connection. Who waits for it does so in a [sync.Cond], and holds nothing else: in a synctest bubble that is durably blocked,
+// and lets the clock run.
+type pipe struct {
+	bound int
+
+	mu       sync.Mutex // guards what follows; never held over a wait, other than that of changed
+	changed  sync.Cond  // one of these has changed
+	buf      []byte     // what has been written and not been read
+	readErr  error      // behind buf
+	writeErr error
+	gone     error // what a read gives whose own end is closed, whatever there is in buf
+
+	readBy, writeBy deadline
+}
+
+func newPipe(bound int) *pipe {
+	p := &pipe{bound: bound}
+	p.changed.L = &p.mu
+	return p
+}
+
+func (p *pipe) read(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		switch {
+		case p.gone != nil:
+			return 0, p.gone
+		case p.readBy.passed:
+			return 0, os.ErrDeadlineExceeded
+		case len(b) == 0:
+			return 0, nil
+		case len(p.buf) > 0:
+			n := copy(b, p.buf)
+			p.consume(n)
+			return n, nil
+		case p.readErr != nil:
+			return 0, p.readErr
+		}
+		p.changed.Wait()
+	}
+}
+
+// consume removes what has been read.
+func (p *pipe) consume(n int) {
+	const keep = 64 << 10 // of a buffer that has been emptied; one that was larger goes
+	full := len(p.buf) >= p.bound
+	if p.buf = p.buf[n:]; len(p.buf) == 0 {
+		if p.buf = p.buf[:0]; cap(p.buf) > keep {
+			p.buf = nil
+		}
+	}
+	if full {
+		p.changed.Broadcast()
+	}
+}
+
+func (p *pipe) write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	written := 0
+	for {
+		switch {
+		case p.writeErr != nil:
+			return written, p.writeErr
+		case p.writeBy.passed:
+			return written, os.ErrDeadlineExceeded
+		}
+		if room := p.bound - len(p.buf); room > 0 && written < len(b) {
+			n := min(room, len(b)-written)
+			p.buf = append(p.buf, b[written:written+n]...)
+			written += n
+			p.changed.Broadcast()
+		}
+		if written == len(b) {
+			return written, nil
+		}
+		p.changed.Wait()
+	}
+}
+
+// close ends what is written: later writes fail with one error, and reads give another behind what was written before.
+// It reports whether nobody has done that before; the first to do so decides, but for a reset.
+func (p *pipe) close(writeErr, readErr error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first := p.writeErr != writeErr
+	p.writeErr = writeErr
+	if p.readErr == nil || isReset(readErr) {
+		p.readErr = readErr
+	}
+	p.changed.Broadcast()
+	return first
+}
+
+// abandon ends what is read: reads fail with one error, and writes with another.
+func (p *pipe) abandon(readErr, writeErr error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = readErr
+	p.buf = nil
+	if p.writeErr == nil {
+		p.writeErr = writeErr
+	}
+	p.changed.Broadcast()
+}
+
+// A deadline is that of reads or writes. The pipe's mutex guards it.
+type deadline struct {
+	timer  *time.Timer
+	passed bool
+}
+
+func (p *pipe) setDeadline(d *deadline, t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	left := time.Until(t)
+	d.passed = !t.IsZero() && left <= 0
+	if !t.IsZero() && left > 0 {
+		var timer *time.Timer
+		timer = time.AfterFunc(left, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if d.timer == timer { // and not one that was set since
+				d.passed = true
+				p.changed.Broadcast()
+			}
+		})
+		d.timer = timer
+	}
+	p.changed.Broadcast()
+}
