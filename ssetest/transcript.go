@@ -174,6 +174,7 @@ type transcriptWriter struct {
 	sent   []byte        // and not written yet
 	last   time.Duration // up to where waits have been written
 	inLine bool          // what was written last is a part of a line, as a raw directive
+	empty  bool          // the response has no body, and no time goes by behind it
 	ended  bool
 }
 
@@ -201,6 +202,9 @@ func (w *transcriptWriter) section(entries []entry) []byte {
 			w.directive("%s", e.text)
 		case entryEnded:
 			directive, _, _ := strings.Cut(e.text, "\t")
+			if w.empty {
+				directive = "end"
+			}
 			w.directive("%s", directive)
 			w.ended = true
 		}
@@ -228,6 +232,7 @@ func (w *transcriptWriter) offset(at time.Duration) string {
 func (w *transcriptWriter) answer(e entry) {
 	w.bytes()
 	w.text = append(w.text, e.text...)
+	w.empty = strings.HasPrefix(e.text, ":@ response 204\n") || strings.HasPrefix(e.text, ":@ response 304\n")
 	if d := (e.at - w.last).Round(time.Millisecond); d > 0 && w.timed {
 		w.directive("delay %v", d)
 		w.last += d
@@ -237,7 +242,7 @@ func (w *transcriptWriter) answer(e entry) {
 // wait writes the time that has passed.
 func (w *transcriptWriter) wait(at time.Duration) {
 	d := (at - w.last).Round(time.Millisecond)
-	if d <= 0 || !w.timed {
+	if d <= 0 || !w.timed || w.empty {
 		return
 	}
 	w.directive("wait %v", d)

@@ -217,3 +217,19 @@ func TestRecordedHeader(t *testing.T) {
 		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"},
 	}), ""))
 }
+
+// TestNothingStandsBehindNoContent has time go by behind a response that has no body, where no step can stand.
+func TestNothingStandsBehindNoContent(t *testing.T) {
+	for _, status := range []string{"204", "304"} {
+		l := newTranscriptLog()
+		l.add(1, entryAsked, "GET /feed")
+		l.add(1, entryAnswered, ":@ response "+status+"\n")
+		l.add(1, entryEnded, "abort\twhy")
+		transcript := l.transcript()
+		transcript.entries[1].at, transcript.entries[2].at = time.Second, time.Minute
+		text, err := transcript.MarshalText()
+		require.NoError(t, err)
+		assert.Equal(t, ":@ +0s open GET /feed\n:@ response "+status+"\n:@ delay 1s\n:@ end\n\n", string(text))
+		assert.Len(t, transcript.Scripts()[0], 2)
+	}
+}
