@@ -56,8 +56,9 @@ func goroutines() []string {
 
 var protocols = []ssetest.Protocol{ssetest.HTTP2, ssetest.HTTPS1, ssetest.HTTP1, ssetest.H2C}
 
-// run runs one test body on every protocol, as parallel subtests.
+// run runs one test body on every protocol, as parallel subtests of a parallel test.
 func run(t *testing.T, body func(t *testing.T, p ssetest.Protocol)) {
+	t.Parallel()
 	for _, p := range protocols {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
