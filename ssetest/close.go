@@ -39,6 +39,9 @@ func (s *Server) Close() {
 
 func (s *Server) close() {
 	running.Delete(s.URL)
+	if s.memory != nil {
+		inMemory.Delete(s.memory.Addr().String())
+	}
 	s.refuse()
 	s.listener.sockets.reset(func(k *socket) bool { return k.stalled.Load() }) // no end would get through
 	s.cancel()                                                                 // from here on, the handlers end their streams

@@ -115,11 +115,11 @@ func TestStuckWritesAreCut(t *testing.T) {
 func dialRaw(t *testing.T, srv *ssetest.Server) net.Conn {
 	t.Helper()
 	scheme, addr, _ := strings.Cut(srv.URL, "://")
-	conn, err := net.Dial("tcp", addr)
+	conn, err := srv.DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
 	if scheme == "https" {
 		cfg := srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-		cfg.ServerName = "127.0.0.1"
+		cfg.ServerName, _, _ = strings.Cut(addr, ":")
 		cfg.NextProtos = []string{"h2", "http/1.1"}
 		conn = tls.Client(conn, cfg)
 	}
@@ -170,7 +170,7 @@ func TestCloseWithIdleAndHalfOpenConnections(t *testing.T) {
 		require.Equal(t, 303, status) // leaves an idle connection
 
 		_, addr, _ := strings.Cut(srv.URL, "://")
-		silent, err := net.Dial("tcp", addr) // not even TLS
+		silent, err := srv.DialContext(t.Context(), "tcp", addr) // not even TLS
 		require.NoError(t, err)
 		defer func() { _ = silent.Close() }()
 		begun := dialRaw(t, srv)
@@ -238,7 +238,7 @@ func TestClientsThatComeBackHoldUpNobody(t *testing.T) {
 }
 
 func TestCloseFreesThePort(t *testing.T) {
-	run(t, func(t *testing.T, p ssetest.Protocol) {
+	runOn(t, []ssetest.Network{ssetest.Loopback}, func(t *testing.T, p ssetest.Protocol) {
 		first := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 		_, addr, _ := strings.Cut(first.URL, "://")
 		first.Open(t, "/sse", nil).Next()
@@ -348,7 +348,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 
 func TestStartServesWithoutATest(t *testing.T) {
 	var log bytes.Buffer
-	srv, err := ssetest.Start(&ssetest.Config{ErrorLog: newLogger(&log)})
+	srv, err := ssetest.Start(&ssetest.Config{ErrorLog: newLogger(&log), Network: ssetest.Loopback})
 	require.NoError(t, err)
 	defer srv.Close()
 	srv.Handle("GET /panic", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panicHere() }))

@@ -58,6 +58,10 @@ type Config struct {
 	// Protocol is HTTP2 by default.
 	Protocol Protocol
 
+	// Network is Auto by default: in memory in a testing/synctest bubble, and else the loopback interface.
+	// With InMemory, Addr is without effect.
+	Network Network
+
 	// MaxConcurrentStreams is how many streams a client may have open on one HTTP/2 connection (RFC 9113, section 5.1.2),
 	// 250 by default. With one more, the client waits, or opens another connection: that is for the client to decide.
 	// Negative: as many as the protocol has numbers for.
@@ -78,6 +82,7 @@ type Config struct {
 
 	// Timeout is how long anything that waits for the server or for an event may wait before it fails the test,
 	// 30 s by default: longer than any default interval. A test that passes never pays for it. Negative: no limit.
+	// In a testing/synctest bubble it is 24 h by default, of its virtual time: a wait for what never comes is over at once.
 	Timeout time.Duration
 
 	// ErrorLog takes what goes wrong on the server's side, and what net/http logs, where there is no test to fail:
@@ -92,6 +97,7 @@ const (
 	defaultHistory        = 1024
 	defaultMaxBodyBytes   = 8_000_000
 	defaultTimeout        = 30 * time.Second
+	defaultVirtualTimeout = 24 * time.Hour // in a bubble
 
 	defaultMaxConcurrentStreams = 250 // net/http's
 )
@@ -106,7 +112,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	full.Retry = max(orDefault(full.Retry, defaultRetry), 0)
 	full.History = max(orDefault(full.History, defaultHistory), 0)
 	full.MaxBodyBytes = orDefault(full.MaxBodyBytes, defaultMaxBodyBytes)
-	full.Timeout = orDefault(full.Timeout, defaultTimeout)
+	full.Timeout = orDefault(full.Timeout, timeoutOfClock())
 	if full.MaxConcurrentStreams = orDefault(full.MaxConcurrentStreams, defaultMaxConcurrentStreams); full.MaxConcurrentStreams < 0 {
 		full.MaxConcurrentStreams = math.MaxInt32
 	}
@@ -120,10 +126,21 @@ func (c *Config) check() error {
 	if !c.Protocol.valid() {
 		return fmt.Errorf("Config.Protocol is %v; it must be HTTP2, HTTPS1, HTTP1 or H2C", c.Protocol)
 	}
+	if !c.Network.valid() {
+		return fmt.Errorf("Config.Network is %v; it must be Auto, Loopback or InMemory", c.Network)
+	}
 	if c.Retry%time.Millisecond != 0 {
 		return fmt.Errorf("Config.Retry is %v; it must be whole milliseconds, which is what a retry field can say", c.Retry)
 	}
 	return nil
+}
+
+// timeoutOfClock is the default timeout, by the clock that is in force.
+func timeoutOfClock() time.Duration {
+	if inBubble() {
+		return defaultVirtualTimeout
+	}
+	return defaultTimeout
 }
 
 func orDefault[N int | int64 | time.Duration](n, otherwise N) N {

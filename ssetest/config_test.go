@@ -26,9 +26,10 @@ func TestConfigIsChecked(t *testing.T) {
 		"ssetest: starting the server: Config.Wrap has returned nil":                                                        {Wrap: func(http.Handler) http.Handler { return nil }},
 		"ssetest: Config.Protocol is Protocol(9); it must be HTTP2, HTTPS1, HTTP1 or H2C":                                   {Protocol: 9},
 		"ssetest: Config.Protocol is Protocol(-1); it must be HTTP2, HTTPS1, HTTP1 or H2C":                                  {Protocol: -1},
+		"ssetest: Config.Network is Network(7); it must be Auto, Loopback or InMemory":                                      {Network: 7},
 		"ssetest: Config.Retry is 1.5ms; it must be whole milliseconds, which is what a retry field can say":                {Retry: 1500 * time.Microsecond},
-		fmt.Sprintf("ssetest: starting the server: Config.Addr: listen tcp %v: bind: address already in use", taken.Addr()): {Addr: taken.Addr().String()},
-		"ssetest: starting the server: Config.Addr: listen tcp: address here: missing port in address":                      {Addr: "here"},
+		fmt.Sprintf("ssetest: starting the server: Config.Addr: listen tcp %v: bind: address already in use", taken.Addr()): {Addr: taken.Addr().String(), Network: ssetest.Loopback},
+		"ssetest: starting the server: Config.Addr: listen tcp: address here: missing port in address":                      {Addr: "here", Network: ssetest.Loopback},
 	} {
 		srv, err := ssetest.Start(cfg)
 		assert.Nil(t, srv)
@@ -76,7 +77,7 @@ func TestCertificate(t *testing.T) {
 
 func TestClientWithoutTheCertificateIsNoted(t *testing.T) {
 	failed := attempt(t, func(t testing.TB) {
-		srv := ssetest.NewServer(t, nil)
+		srv := ssetest.NewServer(t, &ssetest.Config{Network: ssetest.Loopback})
 		conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "https://"))
 		if err != nil {
 			t.Fatal(err)

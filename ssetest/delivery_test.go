@@ -74,7 +74,7 @@ type prefixed struct {
 	io.Closer
 }
 
-var serverURL = regexp.MustCompile(`https?://[0-9.]+:[0-9]+`)
+var serverURL = regexp.MustCompile(`https?://[^ /]+:\d+`)
 
 // verdict is what a failed test says of a delivery, without the server's URL, what was taken, and how the server is.
 func verdict(f *fakeT) string {

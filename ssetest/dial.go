@@ -10,11 +10,9 @@ import (
 	"time"
 )
 
-// rememberResets has the server's own client tell resets from ends.
-func (s *Server) rememberResets() {
-	transport := s.transport()
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+// rememberResets has what dial returns tell resets from ends.
+func rememberResets(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package ssetest
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -28,3 +29,18 @@ func Rebind(s *Stream, t testing.TB) *Stream {
 
 // Untimed returns the text form of a transcript without the times in it, as golden files have it.
 func Untimed(t *Transcript) string { return string(bytes.Join(t.sections(false), nil)) }
+
+// The servers of a subtest of run are on the network of its name.
+func init() {
+	otherwise := autoNetwork
+	autoNetwork = func(t testing.TB) (Network, error) {
+		switch {
+		case t != nil && strings.Contains(t.Name(), "_on_InMemory"):
+			return InMemory, nil
+		case t != nil && strings.Contains(t.Name(), "_on_Loopback"):
+			return Loopback, nil
+		default:
+			return otherwise(t)
+		}
+	}
+}

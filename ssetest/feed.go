@@ -45,6 +45,7 @@ func (s *Server) Feed(pattern string) *Feed {
 // It fails t after Config.Timeout. Call it from the test's own goroutine.
 func (f *Feed) Accept(t testing.TB) *ServerStream {
 	t.Helper()
+	f.srv.mustShareBubble(t)
 	var next *drive
 	closed := false
 	await(&f.mu, &f.changed, f.srv.cfg.Timeout, func() bool {

@@ -8,14 +8,18 @@ import (
 	"testing"
 )
 
-// update is the flag -ssetest.update; nil where the command line has none of our flags.
-var update *bool
+// The flags; nil where the command line has none of ours.
+var (
+	update      *bool
+	networkFlag *string
+)
 
 // The flags exist only where the command line has one of them, so that they are in nobody's way.
 func init() {
 	for _, argument := range os.Args {
 		if name := strings.TrimLeft(argument, "-"); name != argument && strings.HasPrefix(name, "ssetest.") {
 			update = flag.Bool("ssetest.update", false, "write recordings and golden transcripts anew")
+			networkFlag = flag.String("ssetest.network", "", "the `network` of servers whose Config.Network is Auto: memory or loopback")
 			return
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/go-ssetest/sse/internal/h2conn"
+	"github.com/go-ssetest/sse/internal/memnet"
 )
 
 // listen starts the httptest server.
@@ -22,10 +23,10 @@ func (s *Server) listen() error {
 	}
 	s.wire = h2conn.NewGroup(s.raise)
 	var err error
-	if s.front, err = unstarted(handler); err != nil {
+	if s.front, err = s.unstarted(handler); err != nil {
 		return err
 	}
-	if s.cfg.Addr != "" {
+	if s.cfg.Addr != "" && s.memory == nil {
 		_ = s.front.Listener.Close() // it listens on a port of httptest's choice
 		l, err := net.Listen("tcp", s.cfg.Addr)
 		if err != nil {
@@ -34,6 +35,7 @@ func (s *Server) listen() error {
 		s.front.Listener = l
 	}
 	s.listener = newListener(s.front.Listener, &s.progress)
+	s.listener.memory = s.memory
 	s.front.Listener = s.listener
 	s.configure(s.front.Config)
 	s.front.Config.ConnState = followState
@@ -52,13 +54,22 @@ func (s *Server) listen() error {
 			return err
 		}
 	}
-	s.rememberResets()
+	s.dialLoopback = rememberResets(s.transport().DialContext)
+	s.transport().DialContext = s.DialContext
 	s.URL = reachable(s.front.URL)
+	if s.memory != nil {
+		inMemory.Store(s.memory.Addr().String(), s)
+	}
 	return nil
 }
 
-// unstarted makes an error of the panic with which httptest says that there is no port to be had.
-func unstarted(handler http.Handler) (server *httptest.Server, err error) {
+// unstarted returns a httptest server that listens, on a port of its choice or in memory.
+// It makes an error of the panic with which httptest says that there is no port to be had.
+func (s *Server) unstarted(handler http.Handler) (server *httptest.Server, err error) {
+	if s.cfg.Network == InMemory {
+		s.memory = memnet.Listen(memoryAddr())
+		return &httptest.Server{Listener: s.memory, Config: &http.Server{Handler: handler}}, nil
+	}
 	defer func() {
 		if value := recover(); value != nil {
 			err = fmt.Errorf("%v", value)

@@ -8,11 +8,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-ssetest/sse/internal/memnet"
 )
 
 // A listener accepts connections at one address. It can be taken down, and brought up again.
 type listener struct {
 	wrap     func(net.Conn) net.Conn // what Accept returns, around the socket; may be nil
+	memory   *memnet.Listener        // what it listens on; nil for a socket
 	sockets  sockets
 	progress *atomic.Int64 // of all sockets
 	addr     net.Addr
@@ -103,6 +106,10 @@ func (l *listener) Close() error {
 // Nobody else may get the port meanwhile, neither a listener nor a client that connects from it. A connection of our own, accepted there
 // before the listener is closed, sees to that. What else is accepted until then is late, and reset.
 func (l *listener) down() {
+	if l.memory != nil {
+		l.memory.Refuse(true)
+		return
+	}
 	l.mu.Lock()
 	current := l.current
 	if current == nil || l.closed || l.falling {
@@ -140,6 +147,10 @@ func (l *listener) down() {
 
 // up listens again.
 func (l *listener) up() error {
+	if l.memory != nil {
+		l.memory.Refuse(false)
+		return nil
+	}
 	l.mu.Lock()
 	needless := l.current != nil || l.closed
 	l.mu.Unlock()

@@ -56,13 +56,20 @@ func goroutines() []string {
 
 var protocols = []ssetest.Protocol{ssetest.HTTP2, ssetest.HTTPS1, ssetest.HTTP1, ssetest.H2C}
 
-// run runs one test body on every protocol, as parallel subtests of a parallel test.
+// run runs one test body on every protocol and both networks, as parallel subtests of a parallel test.
 func run(t *testing.T, body func(t *testing.T, p ssetest.Protocol)) {
+	runOn(t, []ssetest.Network{ssetest.Loopback, ssetest.InMemory}, body)
+}
+
+// runOn runs one test body on every protocol and some networks. The servers of a subtest whose Config.Network is Auto are on the network of its name.
+func runOn(t *testing.T, networks []ssetest.Network, body func(t *testing.T, p ssetest.Protocol)) {
 	t.Parallel()
-	for _, p := range protocols {
-		t.Run(p.String(), func(t *testing.T) {
-			t.Parallel()
-			body(t, p)
-		})
+	for _, n := range networks {
+		for _, p := range protocols {
+			t.Run(fmt.Sprintf("%v on %v", p, n), func(t *testing.T) {
+				t.Parallel()
+				body(t, p)
+			})
+		}
 	}
 }

@@ -55,7 +55,7 @@ func TestMistakesFailAtOnce(t *testing.T) {
 func TestUntrustedCertificatesFailForGood(t *testing.T) {
 	for _, p := range []ssetest.Protocol{ssetest.HTTP2, ssetest.HTTPS1} {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
-		transport := &http.Transport{}
+		transport := &http.Transport{DialContext: srv.DialContext}
 		cfg := again()
 		cfg.Client = &http.Client{Transport: transport}
 		_, err := ssetest.Dial(t.Context(), srv.URL+"/sse", cfg)

@@ -36,7 +36,7 @@ type OpenConfig struct {
 
 	// Timeout is how long to wait for the response, with Reconnect for the first one that opens the stream, however many attempts that takes,
 	// and of each later attempt for its own. It is also how long each of the Stream's methods may wait.
-	// By default it is the server's Config.Timeout, and 30 s with a foreign server. Negative: no limit.
+	// By default it is the server's Config.Timeout, and with a foreign server 30 s, or in a testing/synctest bubble 24 h. Negative: no limit.
 	Timeout time.Duration
 
 	// Reconnect has the stream come back when it has ended or broken, or could not be opened: see [EventSource].
@@ -90,7 +90,7 @@ func (c *OpenConfig) withDefaults(url string) *OpenConfig {
 		full.Method = http.MethodGet
 	}
 	if full.Timeout == 0 {
-		full.Timeout = defaultTimeout
+		full.Timeout = timeoutOfClock()
 		if server != nil {
 			full.Timeout = server.cfg.Timeout
 		}

@@ -85,7 +85,7 @@ taken from the stream: 1 event, 1 by this call:
   message 1
 `},
 		"it stays open": {[]act{{}}, ssetest.OpenConfig{}, func(s *ssetest.Stream) { s.ExpectReconnect(3 * second) }, `
-wanted the stream to be opened again after 3s, but it was not, within 33s
+wanted the stream to be opened again after 3s, but it was not, within 24h0m3s
 taken from the stream: 0 events
 `},
 		"it is told to stop": {[]act{ends}, ssetest.OpenConfig{}, func(s *ssetest.Stream) { s.Next(); s.ExpectReconnect(3 * second) }, `
@@ -128,7 +128,7 @@ taken from the stream: 1 event, 1 by this call:
   message 1
 `},
 		"no comment": {[]act{{}}, ssetest.OpenConfig{}, func(s *ssetest.Stream) { s.ExpectComment("y") }, `
-wanted the comment 'y', but nothing more arrived within 30s
+wanted the comment 'y', but nothing more arrived within 24h0m0s
 taken from the stream: 0 events
 `},
 		"closed": {[]act{{}}, ssetest.OpenConfig{}, func(s *ssetest.Stream) { s.Close(); s.ExpectReconnect(second) }, `

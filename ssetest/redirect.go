@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -65,7 +66,8 @@ func (t *redirects) RoundTrip(r *http.Request) (*http.Response, error) {
 // lets a client give up what it knows to be futile.
 func (t *redirects) judge(err error) error {
 	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
+	var unknown *net.DNSError
+	if errors.As(err, &untrusted) || errors.As(err, &unknown) && unknown.Name == memoryHost {
 		return final{err}
 	}
 	if r := t.response; r != nil && isRedirectStatus(r.StatusCode) && !leadsSomewhere(t.newest.URL, r) {

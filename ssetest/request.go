@@ -74,6 +74,7 @@ func (s *Server) Requests() []Request {
 // It fails t after Config.Timeout. Call it from the test's own goroutine.
 func (s *Server) AwaitRequests(t testing.TB, n int) {
 	t.Helper()
+	s.mustShareBubble(t)
 	there, closed := 0, false
 	reached := func() bool {
 		there, closed = s.requests.completed, s.closing && len(s.streams) == 0

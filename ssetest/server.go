@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/go-ssetest/sse/internal/h2conn"
+	"github.com/go-ssetest/sse/internal/memnet"
 )
 
 // A Server is a fake that serves event streams, in the process of the test that uses it.
@@ -31,6 +32,10 @@ type Server struct {
 
 	custom  *http.ServeMux // what Handle and Topic were given
 	builtin *http.ServeMux
+
+	memory       *memnet.Listener // where it listens; nil on loopback
+	bubbled      bool             // it was made in a testing/synctest bubble
+	dialLoopback func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	front    *httptest.Server
 	h2       *http.Server  // serves HTTP/2 behind the TLS of front; nil with other protocols
@@ -107,10 +112,14 @@ func start(cfg *Config, test testing.TB) (*Server, error) {
 // newServer makes a server that does not listen yet.
 func newServer(cfg *Config, test testing.TB) (*Server, error) {
 	full, err := cfg.withDefaults()
+	if err == nil {
+		full.Network, err = full.Network.resolve(test)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ssetest: %w", err)
 	}
 	s := &Server{
+		bubbled:  inBubble(),
 		cfg:      full,
 		seed:     seed(full.Seed),
 		test:     test,

@@ -48,6 +48,7 @@ func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 	full := cfg.withDefaults(url)
 	s := &Stream{t: t, timeout: full.Timeout, server: serverOf(url)}
 	if s.server != nil {
+		s.server.mustShareBubble(t)
 		s.account = s.server.openAccount(full.Reconnect)
 	}
 	if full.OnComment == nil {

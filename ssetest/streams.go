@@ -10,6 +10,7 @@ import (
 // It fails t after Config.Timeout. Call it from the test's own goroutine.
 func (s *Server) AwaitStreams(t testing.TB, path string, n int) {
 	t.Helper()
+	s.mustShareBubble(t)
 	there, closed := 0, false
 	reached := func() bool {
 		there, closed = 0, s.closing

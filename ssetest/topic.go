@@ -109,6 +109,7 @@ func (t *Topic) broadcast(payload string) (n int, ok bool) {
 // AwaitSubscribers is [Server.AwaitSubscribers] for this topic.
 func (t *Topic) AwaitSubscribers(tb testing.TB, n int) {
 	tb.Helper()
+	t.srv.mustShareBubble(tb)
 	if n < 0 {
 		tb.Fatalf("ssetest: AwaitSubscribers(%d): there can't be fewer than none", n)
 	}

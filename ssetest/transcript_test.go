@@ -154,8 +154,8 @@ func TestFailuresShowWhatHappened(t *testing.T) {
 	short := fail(0)
 	logs := strings.Join(short.logs, "\n")
 	assert.Regexp(t, `(?s)ssetest: timeline of GET https://[^ ]+/feed:\n +\+[^ ]+  stream 1  GET /feed\n.*stream 1    message one\n`, logs, "the client's")
-	assert.Regexp(t, `(?s)ssetest: timeline of https://[0-9.:]+:\n.*stream 2  GET /feed\n.*stream 2    message one\n`, logs, "the server's")
-	assert.Regexp(t, `ssetest: transcript of https://[0-9.:]+, which ParseScripts reads; run the test with -artifacts to keep all of it\n:@ \+\d+m?s open GET /feed\n(:@ wait .*\n)?data: one\n\n:@ `, logs)
+	assert.Regexp(t, `(?s)ssetest: timeline of https?://[^ /]+:\n.*stream 2  GET /feed\n.*stream 2    message one\n`, logs, "the server's")
+	assert.Regexp(t, `ssetest: transcript of https?://[^ /]+, which ParseScripts reads; run the test with -artifacts to keep all of it\n:@ \+\d+m?s open GET /feed\n(:@ wait .*\n)?data: one\n\n:@ `, logs)
 
 	long := fail(100)
 	logs = strings.Join(long.logs, "\n")

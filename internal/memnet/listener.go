@@ -29,6 +29,7 @@ type Listener struct {
 	come   sync.Cond  // there is a connection to accept, or there will be none any more
 	queue  []*Conn
 	closed bool
+	down   bool               // connections are refused
 	conns  map[*Conn]struct{} // the clients' ends that are open
 }
 
@@ -84,6 +85,18 @@ func (l *Listener) Close() error {
 	return nil
 }
 
+// Refuse refuses further connections, or takes them again. Those that nobody has accepted are reset.
+func (l *Listener) Refuse(refuse bool) {
+	l.mu.Lock()
+	queue := l.queue
+	l.queue, l.down = nil, refuse
+	l.mu.Unlock()
+	for _, c := range queue {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	}
+}
+
 // Addr returns where the listener is.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
@@ -102,7 +115,7 @@ func (l *Listener) DialContext(ctx context.Context) (net.Conn, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.down {
 		return nil, l.failed("dial", syscall.ECONNREFUSED)
 	}
 	l.queue = append(l.queue, server)
