@@ -3,6 +3,7 @@ package ssetest
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -70,6 +71,9 @@ func (es *EventSource) tell(what *happening) {
 func (es *EventSource) put(ctx context.Context, a arrival) bool {
 	for {
 		es.mu.Lock()
+		if es.full() {
+			es.dropComments()
+		}
 		full := es.full() || es.paused && a.read()
 		if !full {
 			es.add(a)
@@ -94,6 +98,7 @@ func (es *EventSource) add(a arrival) {
 	if a.what == nil {
 		es.lastEventID = a.event.ID // it counts before the event is dispatched
 		es.received++
+		es.total++
 		if es.account != nil && es.account.ledger != nil {
 			es.account.ledger.receive(a.event)
 		}
@@ -104,6 +109,17 @@ func (es *EventSource) add(a arrival) {
 // full reports whether no more is read for the time being. es.mu is held.
 func (es *EventSource) full() bool {
 	return len(es.waiting) >= maxWaitingEvents || es.size >= maxWaitingBytes
+}
+
+// dropComments makes room: comments that nobody has asked for must not hold up events. es.mu is held.
+func (es *EventSource) dropComments() {
+	es.waiting = slices.DeleteFunc(es.waiting, func(a arrival) bool {
+		drop := a.what != nil && a.what.kind == comments
+		if drop {
+			es.size -= a.size()
+		}
+		return drop
+	})
 }
 
 // arrive returns what has arrived next, and waits for it. Where all has been taken and the stream has ended, the error is its end.

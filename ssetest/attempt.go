@@ -53,7 +53,13 @@ func (es *EventSource) attempt(ctx context.Context, g gap) (wasOpen bool, err er
 		inTime = time.AfterFunc(es.cfg.Timeout, func() { interrupt(late) }).Stop
 	}
 	start := time.Now()
-	defer func() { es.log.add(number, entryEnded, endDirective(err)+"\t"+endReason(err)) }()
+	defer func() {
+		directive := endDirective(err)
+		if !wasOpen && directive == "hold" {
+			directive = "abort" // there was no answer, and so nothing to hold open
+		}
+		es.log.add(number, entryEnded, directive+"\t"+endReason(err))
+	}()
 	response, err := es.ask(ctx, interrupt)
 	if !inTime() && err == nil {
 		_ = response.Body.Close()
@@ -106,13 +112,15 @@ func (es *EventSource) ask(ctx context.Context, interrupt context.CancelCauseFun
 	if err != nil {
 		return nil, causeOr(ctx, tail.judge(err))
 	}
-	if err := checkResponse(response, interrupt); err != nil {
-		es.log.add(es.number(), entryAnswered, fmt.Sprintf(":@ response %d\n", response.StatusCode))
-		return nil, final{err}
+	if refused := checkResponse(response, interrupt); refused != nil {
+		es.log.add(es.number(), entryAnswered, answerText(response.StatusCode, response.Header))
+		if err := (*ResponseError)(nil); errors.As(refused, &err) && len(err.Body) > 0 {
+			es.log.add(es.number(), entryAnswered, bodyText(err.Body))
+		}
+		return nil, final{refused}
 	}
 	if es.cfg.recordHeader {
-		answer := ":@ response 200\n" + strings.Join(recordedHeader(response.Header), "")
-		es.log.add(es.number(), entryAnswered, answer)
+		es.log.add(es.number(), entryAnswered, answerText(response.StatusCode, response.Header))
 	}
 	return response, nil
 }
@@ -137,6 +145,9 @@ func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
 	}
 	if id != "" {
 		r.Header.Set("Last-Event-ID", id)
+	}
+	if host := r.Header.Get("Host"); host != "" { // which net/http has elsewhere
+		r.Host = host
 	}
 	es.log.add(number, entryAsked, askedLine(r))
 	if es.account != nil {
@@ -175,6 +186,9 @@ func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFu
 		in.silence.Stop()
 	}
 	in.decoder = NewDecoder(in)
+	if es.cfg.anyEventSize {
+		in.decoder.SetMaxEventSize(-1)
+	}
 	in.decoder.SetLastEventID(es.LastEventID())
 	if es.cfg.OnComment != nil {
 		in.decoder.OnComment(func(text string) {
@@ -299,6 +313,9 @@ func endReason(err error) string {
 	return strings.TrimPrefix(err.Error(), "ssetest: ")
 }
 
+// readerPatience is how long to wait for a reader that has been closed.
+const readerPatience = time.Second
+
 // newReaderSource makes an EventSource of a reader, without a request.
 func newReaderSource(cfg *OpenConfig, r io.Reader) *EventSource {
 	es := newEventSource(cfg, "the reader")
@@ -323,10 +340,12 @@ func newReaderSource(cfg *OpenConfig, r io.Reader) *EventSource {
 		}
 		if c, ok := r.(io.Closer); ok {
 			_ = c.Close() // it was only read
-			<-over
-		} else {
-			es.end(ctx, ErrClosed) // whatever the reader still does
+			select {
+			case <-over:
+			case <-time.After(readerPatience): // it does not let itself be closed
+			}
 		}
+		es.end(ctx, ErrClosed) // whatever the reader still does
 	}()
 	return es
 }

@@ -133,7 +133,7 @@ func TestRetryCountsAtItsOwnLineEnd(t *testing.T) {
 
 // 9.2.3: the wait is as long as the reconnection time, which is a few seconds at first, and where the attempt before has failed it may be longer.
 func TestWaitsBetweenAttempts(t *testing.T) {
-	const s = time.Second
+	const s, ms = time.Second, time.Millisecond
 	ends, fails := act{end: io.EOF, lasts: s}, act{err: errBroken}
 	for name, c := range map[string]struct {
 		cfg  ssetest.OpenConfig
@@ -142,7 +142,8 @@ func TestWaitsBetweenAttempts(t *testing.T) {
 	}{
 		"3 s by default":        {ssetest.OpenConfig{}, []act{ends, ends}, []time.Duration{0, 4 * s, 8 * s}},
 		"configured":            {ssetest.OpenConfig{ReconnectionTime: 5 * s}, []act{ends, ends}, []time.Duration{0, 6 * s, 12 * s}},
-		"none":                  {ssetest.OpenConfig{ReconnectionTime: -1}, []act{ends, fails, fails, ends}, []time.Duration{0, s, s, s, 2 * s}},
+		"none":                  {ssetest.OpenConfig{ReconnectionTime: -1}, []act{ends, fails, fails, ends}, []time.Duration{0, s, s, s + 2*ms, 2*s + 2*ms}},
+		"none, nor back-off":    {ssetest.OpenConfig{ReconnectionTime: -1, MaxBackoff: -1}, []act{ends, fails, fails, ends}, []time.Duration{0, s, s, s, 2 * s}},
 		"the server's word":     {ssetest.OpenConfig{ReconnectionTime: time.Hour}, []act{{text: "retry: 2000\n", end: io.EOF}, ends}, []time.Duration{0, 2 * s, 5 * s}},
 		"twice as long":         {ssetest.OpenConfig{}, []act{fails, fails, fails, fails, fails, fails}, []time.Duration{0, 3 * s, 9 * s, 21 * s, 45 * s, 75 * s, 105 * s}},
 		"a success resets it":   {ssetest.OpenConfig{ReconnectionTime: s}, []act{fails, fails, ends, fails, fails}, []time.Duration{0, 1 * s, 3 * s, 5 * s, 6 * s, 8 * s}},

@@ -181,7 +181,7 @@ func TestDeliveryFails(t *testing.T) {
 				s.Take(1)
 				srv.Down()
 				srv.Up()
-				s.ExpectReconnect(0)
+				s.ExpectReconnect(-1)
 				srv.Tick(1)
 				s.Take(1)
 				return s
@@ -341,7 +341,7 @@ func TestAFailedDeliveryExplainsItself(t *testing.T) {
 		srv.Down()
 		srv.Publish(numbered(3, 3)...)
 		srv.Up()
-		s.ExpectReconnect(0)
+		s.ExpectReconnect(-1)
 		srv.ExpectExactlyOnce(s)
 	})
 	lines := strings.Split(serverURL.ReplaceAllString(failed.text(), "URL"), "\n")

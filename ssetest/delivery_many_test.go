@@ -40,7 +40,7 @@ func TestDeliveryIsComparedUpToALimit(t *testing.T) {
 		srv.ExpectExactlyOnce(s)
 	})
 	assert.Equal(t, fmt.Sprintf(wantedExactlyOnce, "/post")+
-		"that can't be decided: there were more than 131072 events, which is as many as are compared", verdict(failed))
+		"that can't be decided: there were more than 131072 events, or 64 MiB of them, which is as many as are compared", verdict(failed))
 }
 
 // TestAThousandReconnects has a server that aborts at random places, with a history. The seed decides how often.

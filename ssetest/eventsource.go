@@ -14,11 +14,11 @@ import (
 // Its methods may be called from several goroutines.
 //
 // It parses the stream as a browser does, and reads eagerly: up to 65,536 events or 64 MiB that nobody has asked for.
-// Beyond that it stops reading, until somebody does, and the server sees a slow client.
+// Beyond that it drops the comments among them, and then stops reading, until somebody takes some, and the server sees a slow client.
 //
 // By default it is one response, and the end of that is the end. With OpenConfig.Reconnect it comes back, as a browser does
 // (WHATWG HTML, section 9.2.3, Processing model): when the stream has ended or the network has failed, it waits for the reconnection time
-// and asks again, with the last event ID. What ends it for good is a response that is no event stream (204 above all: that is how a server
+// and asks again, with the last event ID. Where a redirect has led to, it goes on to ask: at that URL, with that method. What ends it for good is a response that is no event stream (204 above all: that is how a server
 // tells its clients to stop), an event past the size limit, a last event ID that no header can carry, OpenConfig.MaxAttempts, the context, and Close.
 type EventSource struct {
 	cfg     *OpenConfig
@@ -35,6 +35,7 @@ type EventSource struct {
 	attempts  int    // so far, the one in progress included
 	ended     int    // the newest attempt that is over
 	received  int64  // events of that attempt
+	total     int64  // events of all attempts
 	target    target // of the next attempt
 	state     ReadyState
 	begun     bool           // it has been open
@@ -79,10 +80,14 @@ func Dial(ctx context.Context, url string, cfg *OpenConfig) (*EventSource, error
 
 // dial opens a stream for an account of the server's, or none, and writes a transcript, or none. The configuration is complete.
 func dial(ctx context.Context, cfg *OpenConfig, url string, a *account, log *transcriptLog) (*EventSource, error) {
-	if err := cfg.check(url); err != nil {
+	err := cfg.check(url)
+	if server := serverOf(url); err == nil && server != nil {
+		err = server.checkBubble()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("ssetest: opening a stream: %w", err)
 	}
-	es := newEventSource(cfg, cfg.Method+" "+url)
+	es := newEventSource(cfg, cfg.Method+" "+redactURL(url))
 	es.target = target{method: cfg.Method, url: url, header: cfg.Header, body: cfg.Body}
 	es.account, es.log = a, log
 	ctx, es.cancel = context.WithCancelCause(ctx)
@@ -91,7 +96,7 @@ func dial(ctx context.Context, cfg *OpenConfig, url string, a *account, log *tra
 		inTime = time.AfterFunc(cfg.Timeout, func() { es.cancel(es.tooLate()) }).Stop
 	}
 	go es.run(ctx)
-	err := es.awaitOpen()
+	err = es.awaitOpen()
 	if !inTime() && err == nil {
 		err = fmt.Errorf("ssetest: opening %s: %w", es.name, es.tooLate())
 	}

@@ -35,10 +35,12 @@ type exchange struct {
 
 	w       http.ResponseWriter
 	flush   func() error
-	written int64        // bytes of the body that net/http has been given, or would not take, with HTTP/2
+	written int64        // bytes of the body that net/http has been given, or would not take
 	events  atomic.Int64 // written and flushed
 
 	path      string
+	status    int    // of the answer; 0 while there is none
+	answered  bool   // the transcript has the answer, which is no event stream
 	streaming bool   // it is answered with an event stream; Server.mu guards it
 	ended     string // by which directive; "" where none has ended it
 
@@ -115,8 +117,14 @@ func (x *exchange) ending(r *http.Request) string {
 }
 
 // end forgets an exchange whose handler returns.
-func (s *Server) end(x *exchange, r *http.Request) {
+func (s *Server) end(x *exchange, r *http.Request, header http.Header) {
 	x.record.complete()
+	s.mu.Lock()
+	streaming := x.streaming
+	s.mu.Unlock()
+	if !streaming && !x.answered && x.status != 0 { // by Config.Wrap
+		s.log.add(x.number, entryAnswered, answerText(x.status, header))
+	}
 	s.log.add(x.number, entryEnded, x.ending(r))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,15 +220,25 @@ func (x *exchange) books() *ledger {
 	return x.account.ledger
 }
 
-// A countingWriter is the response of an HTTP/2 stream. It counts what net/http is given, so that sent can wait for just that.
+// A countingWriter is the response as net/http has it. It counts what that is given, so that sent can wait for just that, and knows the status.
 type countingWriter struct {
 	http.ResponseWriter
 	x *exchange
 }
 
 func (w countingWriter) Write(p []byte) (int, error) {
+	if w.x.status == 0 {
+		w.x.status = http.StatusOK
+	}
 	w.x.written += int64(len(p))
 	return w.ResponseWriter.Write(p)
+}
+
+func (w countingWriter) WriteHeader(status int) {
+	if w.x.status == 0 && status >= 200 {
+		w.x.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w countingWriter) Flush() { _ = w.FlushError() }

@@ -74,7 +74,7 @@ func NextJSON[T any](s *Stream) T {
 	wanted := fmt.Sprintf("an event whose data is JSON of a %T", value)
 	e := s.take(1, wanted)[0]
 	if err := json.Unmarshal([]byte(e.Data), &value); err != nil {
-		s.fail(wanted, fmt.Sprintf("its data is none: %v", err), 1)
+		s.fail(wanted, fmt.Sprintf("its data is not: %v", err), 1)
 	}
 	return value
 }

@@ -56,7 +56,7 @@ func TestNextJSON(t *testing.T) {
 	assert.Equal(t, point{1}, ssetest.NextJSON[point](s))
 	assert.Equal(t, []int{1, 2}, ssetest.NextJSON[[]int](s))
 	failed := attempt(t, func(t testing.TB) { ssetest.NextJSON[point](rebind(s, t)) })
-	assert.Contains(t, failed.text(), "wanted an event whose data is JSON of a ssetest_test.point, but its data is none: invalid character 'x'")
+	assert.Contains(t, failed.text(), "wanted an event whose data is JSON of a ssetest_test.point, but its data is not: invalid character 'x'")
 	failed = attempt(t, func(t testing.TB) { ssetest.NextJSON[point](rebind(s, t)) })
 	assert.Contains(t, failed.text(), "cannot unmarshal string")
 }

@@ -38,8 +38,8 @@ func (s *Server) account(next http.Handler) http.Handler {
 		}
 		if x.stream != 0 {
 			r.TLS = x.conn.tls
-			w = countingWriter{w, x}
 		}
+		w = countingWriter{w, x}
 		x.request = requestLine(r)
 		x.asked = askedLine(r)
 		x.path = r.URL.Path
@@ -48,7 +48,7 @@ func (s *Server) account(next http.Handler) http.Handler {
 			http.Error(w, closedText, http.StatusServiceUnavailable)
 			return
 		}
-		defer s.end(x, r)
+		defer s.end(x, r, w.Header())
 		returned := false
 		defer func() {
 			if !returned {
@@ -102,6 +102,11 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.throughOutlet(w, r, pattern, s.custom)
 		return
 	}
+	s.throughOutlet(w, r, "", http.HandlerFunc(s.refuseTarget))
+}
+
+// refuseTarget answers a request for which there is no endpoint.
+func (s *Server) refuseTarget(w http.ResponseWriter, r *http.Request) {
 	allow := s.allowed(r)
 	if len(allow) == 0 {
 		s.note("%s: answered 404, since there is no such path", requestLine(r))

@@ -3,12 +3,16 @@ package ssetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// maxLedger is how many events a ledger can hold.
-const maxLedger = 1 << 17
+// maxLedger and maxLedgerBytes are how many events a ledger can hold, and how large they can be together.
+const (
+	maxLedger      = 1 << 17
+	maxLedgerBytes = 64 << 20
+)
 
 // A ledger is what there is to know about the delivery of events to one [Stream] that reconnects: what its endpoint has published since
 // the stream was first opened, what has arrived, and where the client has asked to resume.
@@ -16,6 +20,7 @@ type ledger struct {
 	mu       sync.Mutex // guards what follows
 	received []Event    // in the order of their arrival, by all attempts
 	asked    []resume   // by attempt
+	bytes    int        // of these, and of those that were sent
 	full     bool       // more came than is kept
 
 	// The endpoint, of which one is there when the stream has been opened by an endpoint that keeps the books.
@@ -57,9 +62,18 @@ func (l *ledger) see(attempt int, id string) {
 func (l *ledger) receive(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.full = l.full || len(l.received) == maxLedger; !l.full {
+	if l.hasRoom(len(l.received), e) {
 		l.received = append(l.received, e)
 	}
+}
+
+// hasRoom takes note of an event that is to be kept beside so many, and reports false where there are too many. The mutex is held.
+func (l *ledger) hasRoom(beside int, e Event) bool {
+	l.bytes += len(e.Type) + len(e.Data) + len(e.ID)
+	if l.full = l.full || beside == maxLedger || l.bytes > maxLedgerBytes; l.full {
+		l.received, l.sent, l.ids, l.before = nil, nil, nil, nil
+	}
+	return !l.full
 }
 
 // keepBooks says that the endpoint writes down what it sends.
@@ -74,13 +88,13 @@ func (l *ledger) send(events ...Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range events {
-		if l.full = l.full || len(l.sent) == maxLedger; l.full {
-			return
-		}
 		same := e
 		same.Retry = 0
 		if e.ID != "" && l.ids[same] {
 			continue
+		}
+		if !l.hasRoom(len(l.sent), e) {
+			return
 		}
 		l.ids[same] = true
 		l.sent = append(l.sent, e)
@@ -109,7 +123,7 @@ func (l *ledger) close() {
 func (l *ledger) expire(last *record) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.before != nil && last.number-l.before.number > maxLedger {
+	if l.before != nil && (last.number-l.before.number > maxLedger || last.end-l.before.end > maxLedgerBytes+maxLedger*recordOverhead) {
 		l.before, l.full = nil, true
 	}
 	return l.before == nil
@@ -122,7 +136,7 @@ func (l *ledger) published() ([]Event, error) {
 	l.mu.Unlock()
 	switch {
 	case full:
-		return nil, fmt.Errorf("there were more than %d events, which is as many as are compared", maxLedger)
+		return nil, fmt.Errorf("there were more than %d events, or %d MiB of them, which is as many as are compared", maxLedger, maxLedgerBytes>>20)
 	case topic != nil:
 		return topic.since(before), nil // without l.mu, which is taken with t.mu held
 	case books:
@@ -150,6 +164,7 @@ func (t *Topic) since(r *record) []Event {
 type delivery struct {
 	lost, repeated, misplaced, unknown []Event
 	resumes                            []string // that were wrong
+	nameless                           int      // the first attempt that came back to a topic without an ID; 0: none did
 }
 
 func (d *delivery) fine() bool {
@@ -166,6 +181,9 @@ func (d *delivery) String() string {
 		if len(group.events) > 0 {
 			fmt.Fprintf(&b, "%s: %s%s", group.what, count(len(group.events), "event"), listFirst(group.events))
 		}
+	}
+	if len(d.lost) > 0 && d.nameless > 0 {
+		fmt.Fprintf(&b, "attempt %d came back without a last event ID, since no event with one had arrived: what had been published is not sent again then\n", d.nameless)
 	}
 	if n := len(d.resumes); n > 0 {
 		shown := d.resumes[:min(n, maxListed)]
@@ -227,11 +245,26 @@ func (l *ledger) compare(published []Event) *delivery {
 		}
 	}
 	for i, r := range l.asked {
+		if l.topic != nil && i > 0 && r.arrived && r.wanted == "" && d.nameless == 0 {
+			d.nameless = i + 1
+		}
 		if r.arrived && r.seen != headerID(r.wanted) {
 			d.resumes = append(d.resumes, fmt.Sprintf("attempt %d asked with %q, where the last event ID was %q", i+1, r.seen, r.wanted))
 		}
 	}
 	return d
+}
+
+// learn takes from what was unknown what has been published since.
+func (d *delivery) learn(since []Event) {
+	known := make(map[Event]bool)
+	for _, e := range since {
+		e.Retry = 0
+		known[e] = true
+		e.ID = ""
+		known[e] = true
+	}
+	d.unknown = slices.DeleteFunc(d.unknown, func(e Event) bool { e.Retry = 0; return known[e] })
 }
 
 // undecidable names an event that can't be told from another, or from one that is sent again.

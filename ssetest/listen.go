@@ -54,8 +54,13 @@ func (s *Server) listen() error {
 			return err
 		}
 	}
-	s.dialLoopback = rememberResets(s.transport().DialContext)
-	s.transport().DialContext = s.DialContext
+	transport := s.transport()
+	s.dialLoopback = rememberResets(transport.DialContext)
+	transport.DialContext = s.DialContext
+	if s.bubbled {
+		s.bodies = &bodies{Transport: transport, open: make(map[*trackedBody]struct{})}
+		s.front.Client().Transport = s.bodies
+	}
 	s.URL = reachable(s.front.URL)
 	if s.memory != nil {
 		inMemory.Store(s.memory.Addr().String(), s)
@@ -132,7 +137,7 @@ func (s *Server) configure(hs *http.Server) {
 	hs.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: s.cfg.MaxConcurrentStreams}
 }
 
-// transport is that of Client.
+// transport is that of Client, while the server is started.
 func (s *Server) transport() *http.Transport { return s.front.Client().Transport.(*http.Transport) }
 
 func protocols(set ...func(*http.Protocols, bool)) *http.Protocols {

@@ -28,6 +28,14 @@ type listener struct {
 	late     []net.Conn // accepted since that has begun, and to be reset
 	reserved []net.Conn // both ends of a connection that keeps the port while it is down
 	accepted int
+	numbers  map[string]int // of connections in memory, by the client's address
+}
+
+// numberOf is the number of a connection in memory, by the client's address; 0 where none has been accepted.
+func (l *listener) numberOf(client string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.numbers[client]
 }
 
 func newListener(l net.Listener, progress *atomic.Int64) *listener {
@@ -77,6 +85,12 @@ func (l *listener) take(from net.Listener, c net.Conn, err error) (k *socket, ok
 		l.accepted++
 		k = &socket{Conn: c, set: &l.sockets, progress: l.progress, number: l.accepted}
 		l.sockets.add(k)
+		if l.memory != nil {
+			if l.numbers == nil {
+				l.numbers = make(map[string]int)
+			}
+			l.numbers[c.RemoteAddr().String()] = l.accepted
+		}
 	}
 	l.mu.Unlock()
 	if lost && err == nil {

@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,11 +28,12 @@ type OpenConfig struct {
 	// (Accept: text/event-stream, Cache-Control: no-cache, Pragma: no-cache) where it has the same names.
 	Header http.Header
 
-	// Body is the request's body, which every attempt sends. Its Content-Type is for Header to say, and its Method for Method.
+	// Body is the request's body, which every attempt sends, unless a redirect has made a GET of the request.
+	// Its Content-Type is for Header to say, and its Method for Method.
 	Body []byte
 
 	// LastEventID is where to resume: the last event ID that an earlier stream ended with.
-	// It is sent where it is not empty, over a Last-Event-ID in Header, and is the ID of events that come without one.
+	// It is sent where it is not empty, over a Last-Event-ID in Header (which is the same), and is the ID of events that come without one.
 	LastEventID string
 
 	// Timeout is how long to wait for the response, with Reconnect for the first one that opens the stream, however many attempts that takes,
@@ -48,7 +50,7 @@ type OpenConfig struct {
 	ReconnectionTime time.Duration
 
 	// MaxBackoff bounds the time between attempts that keep failing: from the second failure in a row on each wait is twice as long as the one before,
-	// up to this, 30 s by default, or up to the reconnection time where that is longer. Negative: every wait is the reconnection time.
+	// and two milliseconds at least, up to this, 30 s by default, or up to the reconnection time where that is longer. Negative: every wait is the reconnection time.
 	MaxBackoff time.Duration
 
 	// MaxAttempts is after how many attempts in a row that could not open the stream it ends. By default there is no such number.
@@ -66,6 +68,7 @@ type OpenConfig struct {
 	OnError   func(err error)
 
 	recordHeader bool // the transcript has the headers of responses
+	anyEventSize bool // no event is too large
 }
 
 const (
@@ -98,6 +101,10 @@ func (c *OpenConfig) withDefaults(url string) *OpenConfig {
 	full.ReconnectionTime = max(orDefault(full.ReconnectionTime, defaultReconnectionTime), 0)
 	full.MaxBackoff = orDefault(full.MaxBackoff, defaultMaxBackoff)
 	full.Header = full.Header.Clone()
+	if id := full.Header.Get("Last-Event-ID"); id != "" { // where it begins, and not what every attempt sends
+		full.LastEventID = cmp.Or(full.LastEventID, id)
+	}
+	full.Header.Del("Last-Event-ID")
 	return &full
 }
 

@@ -3,7 +3,6 @@ package ssetest
 import (
 	"compress/gzip"
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -47,6 +46,7 @@ type outlet struct {
 
 	decided bool         // the header has been written
 	records bool         // what is written is recorded
+	body    []byte       // the beginning of a body that is no stream
 	events  *disturbance // nil where nothing is disturbed
 	gzip    *gzip.Writer // nil where nothing is compressed
 }
@@ -58,7 +58,8 @@ func (o *outlet) WriteHeader(status int) {
 		if status == http.StatusOK && essence(o.Header().Get("Content-Type")) == "text/event-stream" {
 			o.stream()
 		} else {
-			o.x.srv.log.add(o.x.number, entryAnswered, fmt.Sprintf(":@ response %d\n", status))
+			o.x.answered = true
+			o.x.srv.log.add(o.x.number, entryAnswered, answerText(status, o.Header()))
 		}
 	}
 	o.ResponseWriter.WriteHeader(status)
@@ -101,6 +102,8 @@ func (o *outlet) Write(p []byte) (int, error) {
 func (o *outlet) put(p []byte) (int, error) {
 	if o.records {
 		o.x.srv.log.sent(o.x.number, p) // before it is: whoever has it finds it there
+	} else {
+		o.body = append(o.body, p[:min(len(p), maxAnswerBody-len(o.body))]...)
 	}
 	if o.gzip != nil {
 		return o.gzip.Write(p)
@@ -155,6 +158,9 @@ func (o *outlet) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 func (o *outlet) finish() {
 	if o.head && !o.decided {
 		o.WriteHeader(http.StatusOK) // nothing was written, but the header has to tell what would have been
+	}
+	if len(o.body) > 0 && !o.head {
+		o.x.srv.log.add(o.x.number, entryAnswered, bodyText(o.body))
 	}
 	if o.events != nil {
 		o.events.finish()

@@ -59,6 +59,9 @@ func (es *EventSource) breaks(ctx context.Context, err error, failures int) time
 // delay is for how long to wait before the next attempt: the reconnection time, and more where attempts keep failing.
 func (c *OpenConfig) delay(reconnection time.Duration, failures int) time.Duration {
 	d := reconnection
+	if failures > 1 && c.MaxBackoff >= 0 {
+		d = max(d, time.Millisecond) // or it could not grow
+	}
 	for range failures - 1 {
 		if d >= c.MaxBackoff-d {
 			return max(reconnection, c.MaxBackoff)
@@ -96,6 +99,9 @@ func (es *EventSource) end(ctx context.Context, err error) {
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
+		if es.failure != nil && !es.begun && !errors.Is(err, errNoResponse) {
+			err = fmt.Errorf("%w; the last of %s has failed: %w", err, count(es.attempts, "attempt"), es.failure)
+		}
 	}
 	switch {
 	case errors.Is(err, ErrClosed), err == io.EOF:

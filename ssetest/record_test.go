@@ -79,7 +79,7 @@ func TestRecordingsAreKept(t *testing.T) {
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 	failed := attempt(t, func(t testing.TB) { ssetest.Record(t, upstream.URL+"/feed", path) }) // 204 by now
-	assert.Contains(t, failed.text(), "ssetest: Record: ssetest: opening GET "+upstream.URL+"/feed: the response has status 204")
+	assert.Contains(t, failed.text(), "ssetest: Record: opening GET "+upstream.URL+"/feed: the response has status 204")
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "what could not be recorded anew stays")

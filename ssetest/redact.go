@@ -73,3 +73,12 @@ func recordedHeader(h http.Header) []string {
 	slices.Sort(lines)
 	return lines
 }
+
+// redactURL is a URL without credentials, for errors.
+func redactURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil && u.RawQuery == "" {
+		return address
+	}
+	return u.Scheme + "://" + u.Host + redactTarget(u)
+}

@@ -30,8 +30,8 @@ type target struct {
 func (es *EventSource) follow(r *http.Request) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	if r.Method != es.target.method {
-		es.target.body = nil // as a redirect that makes a GET of a POST has it
+	if r.ContentLength == 0 {
+		es.target.body = nil // the redirect has taken it away
 	}
 	es.target.method, es.target.url = r.Method, r.URL.String()
 	header := make(http.Header)

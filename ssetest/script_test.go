@@ -381,7 +381,7 @@ func TestBadScriptsPanic(t *testing.T) {
 		`ssetest: Script("GET /x"): step 2, Response 200: a Response can only be the first step`: func() {
 			srv.Script("GET /x", ssetest.Script{one, ssetest.Response{}})
 		},
-		`ssetest: Script("GET /x"): step 1, Response 99: the status must be 200 to 599`: func() {
+		`ssetest: Script("GET /x"): step 1, Response 99: the status must be 200 to 999`: func() {
 			srv.Script("GET /x", ssetest.Script{ssetest.Response{Status: 99}})
 		},
 		`ssetest: Script("GET /x"): step 1, Response 204 "x": a response with status 204 has no body`: func() {

@@ -51,7 +51,7 @@ const maxScriptSize = 64 << 20
 // Before each may stand when that was, as in "+1.5s open": it is for people, too.
 //
 // An error names the line: of a directive that is unknown or malformed, of a step that can't stand where it does, of a second stream,
-// and of a NUL, which no text has. A text of more than 64 MiB is an error, too.
+// and of a control character, which no text has. A text of more than 64 MiB is an error, too.
 func ParseScript(r io.Reader) (Script, error) {
 	scripts, line, err := parseScripts(r)
 	if err == nil {
@@ -234,8 +234,8 @@ func (p *scriptParser) readLine(line []byte) error {
 		}
 		return p.directive(name, strings.TrimSpace(argument))
 	}
-	if bytes.IndexByte(content, 0) >= 0 {
-		return errors.New(`there is a NUL, so that this is no text; where a stream shall have one, write it as in :@ raw "id: \x00\n"`)
+	if i := bytes.IndexFunc(content, isControl); i >= 0 {
+		return fmt.Errorf(`there is a control character, %#02x, so that this is no text; where a stream shall have one, write it as in :@ raw "id: \x00\n"`, content[i])
 	}
 	if len(p.raw) == 0 {
 		p.rawLine = p.line
@@ -248,6 +248,9 @@ func (p *scriptParser) readLine(line []byte) error {
 
 // directiveNames are all that there are.
 const directiveNames = "open, response, header, body, delay, wait, raw, split, go-away, reset-stream, reset-conn, end, abort, stall, hold"
+
+// isControl reports whether a character does not stand in text.
+func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f }
 
 // endingDirectives are those without an argument.
 var endingDirectives = map[string]ending{"end": endCleanly, "abort": abortStream, "reset-conn": resetConn, "stall": stall, "hold": hold}

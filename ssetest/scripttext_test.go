@@ -78,7 +78,7 @@ var badScripts = map[string]struct {
 	"a rune":             {":@ raw 'x'", `line 1: raw: 'x' is no string of Go; one is written as in "one\n"`},
 	"no string at all":   {":@ raw", `line 1: raw:  is no string of Go; one is written as in "one\n"`},
 	"late response":      {"\n:@ response 200", "line 2: Response 200: a Response can only be the first step"},
-	"status":             {":@ response 99", "line 1: Response 99: the status must be 200 to 599"},
+	"status":             {":@ response 99", "line 1: Response 99: the status must be 200 to 999"},
 	"no status":          {":@ response OK", `line 1: response: "OK" is no number`},
 	"no response":        {":@ header X: y", "line 1: header has to stand directly behind a response"},
 	"late header":        {":@ response 200\n\n:@ header X: y", "line 3: header has to stand directly behind a response"},
@@ -86,7 +86,7 @@ var badScripts = map[string]struct {
 	"bad field":          {":@ response 200\n:@ header X Y: z", `line 2: header: "X Y" can't be the name of a header field`},
 	"body of none":       {":@ response 204\n:@ body \"x\"", "line 2: body: a response with status 204 has no body"},
 	"negative delay":     {":@ response 200\n:@ delay -1s", "line 2: delay: the delay must not be negative"},
-	"binary":             {"PNG\r\n\n\x00\x01", `line 3: there is a NUL, so that this is no text; where a stream shall have one, write it as in :@ raw "id: \x00\n"`},
+	"binary":             {"PNG\r\n\n\x00\x01", `line 3: there is a control character, 0x00, so that this is no text; where a stream shall have one, write it as in :@ raw "id: \x00\n"`},
 	"a step with events": {"data: 1\n\ndata: 2\n\n:@ end\n:@ hold", "line 6: Hold(): nothing can follow End()"},
 }
 

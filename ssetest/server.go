@@ -35,6 +35,7 @@ type Server struct {
 
 	memory       *memnet.Listener // where it listens; nil on loopback
 	bubbled      bool             // it was made in a testing/synctest bubble
+	bodies       *bodies          // of Client's responses, in a bubble; nil elsewhere
 	dialLoopback func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	front    *httptest.Server
@@ -84,6 +85,7 @@ func NewServer(t testing.TB, cfg *Config) *Server {
 	t.Cleanup(func() {
 		t.Helper()
 		s.Close()
+		s.leaveBubble()
 		if t.Failed() {
 			s.logExplanation(t)
 		}
@@ -161,6 +163,7 @@ func serverOf(address string) *Server {
 }
 
 // Client returns a client that trusts the server's certificate and speaks its protocol. It is closed with the server.
+// In a testing/synctest bubble its Transport closes bodies that a test has forgotten, when the test ends; elsewhere it is an [*http.Transport].
 func (s *Server) Client() *http.Client { return s.front.Client() }
 
 // Certificate returns the certificate that the server shows, or nil where it has no TLS.

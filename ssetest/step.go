@@ -211,8 +211,8 @@ func (r Response) bodyless() bool {
 }
 
 func (r Response) check() error {
-	if r.status() < 200 || r.status() > 599 {
-		return errors.New("the status must be 200 to 599")
+	if r.status() < 200 || r.status() > 999 {
+		return errors.New("the status must be 200 to 999")
 	}
 	if r.bodyless() && r.Body != "" {
 		return fmt.Errorf("a response with status %d has no body", r.status())

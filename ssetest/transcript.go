@@ -40,7 +40,6 @@ type entry struct {
 	stream int           // its number, from 1
 	kind   entryKind
 	text   string
-	missed int // bytes that were sent and are not in text
 }
 
 type entryKind int
@@ -75,12 +74,14 @@ func (t *Transcript) timeline(most int) string {
 		case entryAsked:
 			line("%s", e.text)
 		case entryAnswered:
-			line("%s", strings.TrimSpace(strings.ReplaceAll(e.text, ":@ ", "")))
+			for directive := range strings.Lines(e.text) {
+				if strings.HasPrefix(directive, ":@ header ") {
+					continue
+				}
+				line("%s", clipLine(strings.TrimPrefix(strings.TrimSpace(directive), ":@ ")))
+			}
 		case entrySent:
 			p.tell([]byte(e.text), line)
-			if e.missed > 0 {
-				line("  … %d bytes are not in the transcript", e.missed)
-			}
 		case entryStep:
 			line("%s", e.text)
 		case entryEnded:
@@ -88,6 +89,9 @@ func (t *Transcript) timeline(most int) string {
 				line("  an unfinished event")
 			}
 			directive, why, _ := strings.Cut(e.text, "\t")
+			if directive == "hold" {
+				directive = "left" // the stream had not ended
+			}
 			line("%s: %s", directive, why)
 		}
 	}
@@ -104,6 +108,14 @@ func (t *Transcript) timeline(most int) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// clipLine is a line that is not too long for a timeline.
+func clipLine(line string) string {
+	if len(line) <= maxShown {
+		return line
+	}
+	return line[:runeStart(line, maxShown)] + "…"
 }
 
 // tell interprets a further piece of a stream, and says what it means.
@@ -169,20 +181,23 @@ func (t *Transcript) sections(timed bool) [][]byte {
 
 // A transcriptWriter writes the text form of one stream.
 type transcriptWriter struct {
-	timed  bool
-	text   []byte
-	sent   []byte        // and not written yet
-	last   time.Duration // up to where waits have been written
-	inLine bool          // what was written last is a part of a line, as a raw directive
-	empty  bool          // the response has no body, and no time goes by behind it
-	ended  bool
+	timed    bool
+	text     []byte
+	sent     []byte        // and not written yet
+	last     time.Duration // up to where waits have been written
+	inLine   bool          // what was written last is a part of a line, as a raw directive
+	answered bool          // the response has been written
+	empty    bool          // the response has no body, and no time goes by behind it
+	ended    bool
 }
 
 func (w *transcriptWriter) section(entries []entry) []byte {
 	w.last = entries[0].at
 	if entries[0].kind != entryAsked {
 		w.directive("%sopen", w.offset(entries[0].at))
-		w.text = append(w.text, ": the beginning of this stream is not in the transcript\n"...)
+		if entries[0].kind != entryAnswered { // which has to be first
+			w.text = append(w.text, beginningIsMissing...)
+		}
 	}
 	for _, e := range entries {
 		if e.kind == entryAnswered {
@@ -195,9 +210,6 @@ func (w *transcriptWriter) section(entries []entry) []byte {
 			w.directive("%sopen %s", w.offset(e.at), e.text)
 		case entrySent:
 			w.sent = append(w.sent, e.text...)
-			if e.missed > 0 {
-				w.sent = fmt.Appendf(w.sent, "\n: %d bytes are not in the transcript\n", e.missed)
-			}
 		case entryStep:
 			w.directive("%s", e.text)
 		case entryEnded:
@@ -228,11 +240,16 @@ func (w *transcriptWriter) offset(at time.Duration) string {
 	return "+" + at.Round(time.Millisecond).String() + " "
 }
 
-// answer writes a response, with the time that the client has waited for it.
+const beginningIsMissing = ": the beginning of this stream is not in the transcript\n"
+
+// answer writes a response, with the time that the client has waited for it, or its body behind it.
 func (w *transcriptWriter) answer(e entry) {
+	if w.answered = w.answered || strings.HasPrefix(e.text, ":@ response "); !w.answered {
+		return // of a body alone
+	}
 	w.bytes()
 	w.text = append(w.text, e.text...)
-	w.empty = strings.HasPrefix(e.text, ":@ response 204\n") || strings.HasPrefix(e.text, ":@ response 304\n")
+	w.empty = w.empty || strings.HasPrefix(e.text, ":@ response 204\n") || strings.HasPrefix(e.text, ":@ response 304\n")
 	if d := (e.at - w.last).Round(time.Millisecond); d > 0 && w.timed {
 		w.directive("delay %v", d)
 		w.last += d
@@ -258,7 +275,7 @@ func (w *transcriptWriter) bytes() {
 		line := sent[:n]
 		sent = sent[n:]
 		whole := line[n-1] == '\n' || line[n-1] == '\r'
-		if line[n-1] == '\n' && !w.inLine && !bytes.HasPrefix(line, []byte(":@")) && !bytes.HasPrefix(line, bom) && bytes.IndexByte(line, 0) < 0 {
+		if line[n-1] == '\n' && !w.inLine && !bytes.HasPrefix(line, []byte(":@")) && !bytes.HasPrefix(line, bom) && !bytes.ContainsFunc(line, isControl) {
 			w.text = append(w.text, line...)
 		} else {
 			w.directive("raw %q", line)

@@ -1,7 +1,9 @@
 package ssetest
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -11,7 +13,7 @@ const (
 	maxTranscriptBytes = 8 << 20
 	entryOverhead      = 96
 
-	// maxEntryBytes bounds what it keeps of one write.
+	// maxEntryBytes is how much of a write one entry has, so that the oldest part can be dropped by itself.
 	maxEntryBytes = 1 << 20
 )
 
@@ -39,11 +41,11 @@ func (l *transcriptLog) add(stream int, kind entryKind, text string) {
 
 // sent adds what was sent on a stream.
 func (l *transcriptLog) sent(stream int, p []byte) {
-	if l == nil || len(p) == 0 {
-		return
+	for l != nil && len(p) > 0 {
+		n := min(len(p), maxEntryBytes, l.most)
+		l.keep(entry{stream: stream, kind: entrySent, text: string(p[:n])})
+		p = p[n:]
 	}
-	shown := p[:min(len(p), maxEntryBytes, l.most)]
-	l.keep(entry{stream: stream, kind: entrySent, text: string(shown), missed: len(p) - len(shown)})
 }
 
 func (l *transcriptLog) keep(e entry) {
@@ -88,3 +90,14 @@ func askedLine(r *http.Request) string {
 	}
 	return line
 }
+
+// maxAnswerBody is how much a transcript keeps of the body of a response that is no event stream.
+const maxAnswerBody = 4 << 10
+
+// answerText is a response as directives.
+func answerText(status int, header http.Header) string {
+	return fmt.Sprintf(":@ response %d\n", status) + strings.Join(recordedHeader(header), "")
+}
+
+// bodyText is the body of a response as a directive.
+func bodyText(body []byte) string { return fmt.Sprintf(":@ body %q\n", body) }
