@@ -1,0 +1,315 @@
+package ssetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+// bubble runs one test body on every protocol, each in a bubble.
+func bubble(t *testing.T, body func(t *testing.T, p ssetest.Protocol)) {
+	t.Parallel()
+	for _, p := range protocols {
+		t.Run(p.String(), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { body(t, p) }) })
+	}
+}
+
+// TestAVirtualDay has every letter of it.
+func TestAVirtualDay(t *testing.T) {
+	const letters = 17_280
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Seed: 7})
+		stream := srv.Open(t, "/sse", nil)
+		start := time.Now()
+		for k := range letters {
+			if got := stream.Next(); got != srv.Letter(k) {
+				t.Fatalf("letter %d is %v", k, got)
+			}
+			if at := time.Since(start); at != time.Duration(k)*5*time.Second {
+				t.Fatalf("letter %d comes at %v", k, at)
+			}
+		}
+		stream.ExpectSilence(5 * time.Second)
+		assert.Equal(t, 24*time.Hour, time.Since(start))
+	})
+}
+
+// TestAHundredClientsForAnHour are at once on one server.
+func TestAHundredClientsForAnHour(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		start := time.Now()
+		var clients sync.WaitGroup
+		for range 100 {
+			clients.Go(func() {
+				es, err := ssetest.Dial(context.Background(), srv.URL+"/sse", nil)
+				if !assert.NoError(t, err) {
+					return
+				}
+				defer es.Close()
+				for k := range 720 {
+					letter, err := es.Next(context.Background())
+					if err != nil || letter != srv.Letter(k) {
+						t.Errorf("letter %d: %v, %v", k, letter, err)
+						return
+					}
+				}
+			})
+		}
+		clients.Wait()
+		assert.Equal(t, 719*5*time.Second, time.Since(start))
+	})
+}
+
+func TestTimeIsExact(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /feed",
+			ssetest.Script{ssetest.Response{Delay: time.Minute}, ssetest.Event{ID: "1", Data: "one"}, ssetest.Wait(time.Hour), ssetest.Event{Data: "two", Retry: 3 * time.Second}, ssetest.Abort()},
+			ssetest.Script{ssetest.Comment("heartbeat"), ssetest.Wait(15 * time.Second), ssetest.Comment("heartbeat"), ssetest.Hold()},
+		)
+		start := time.Now()
+		at := func(d time.Duration) {
+			t.Helper()
+			assert.Equal(t, d, time.Since(start))
+		}
+		stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Reconnect: true, ReadTimeout: 2 * time.Hour})
+		at(time.Minute)
+		stream.ExpectData("one")
+		stream.ExpectSilence(time.Hour)
+		at(time.Hour + time.Minute)
+		stream.ExpectData("two")
+		stream.ExpectReconnect(3 * time.Second)
+		at(time.Hour + time.Minute + 3*time.Second)
+		stream.ExpectComment("heartbeat")
+		stream.ExpectComment("heartbeat")
+		at(time.Hour + time.Minute + 18*time.Second)
+		stream.ExpectEnd() // by 204, when the read timeout has passed, and the reconnection time
+		at(time.Hour + time.Minute + 18*time.Second + 2*time.Hour + 3*time.Second)
+	})
+}
+
+// TestEndingsInABubble is the table of every ending, on virtual time.
+func TestEndingsInABubble(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		for _, c := range allEndings {
+			name := fmt.Sprint(c.steps)
+			seen := c.h1
+			if isH2(p) {
+				seen = c.h2
+			}
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+			srv.Script("GET /feed", append(ssetest.Script{ssetest.Data("one"), ssetest.Wait(time.Hour), ssetest.Raw("data: tw")}, c.steps...))
+			es, err := ssetest.Dial(t.Context(), srv.URL+"/feed", nil)
+			require.NoError(t, err, name)
+			event, err := es.Next(t.Context())
+			require.NoError(t, err, name)
+			assert.Equal(t, "one", event.Data, name)
+			if c.then != nil {
+				time.Sleep(2 * time.Hour)
+				c.then(srv)
+			}
+			_, err = es.Next(t.Context())
+			require.ErrorIs(t, err, seen.ours, name)
+			if seen.ours != io.EOF {
+				assert.True(t, seen.net(err), "%s: %v", name, err)
+			}
+			es.Close()
+			srv.Close()
+		}
+	})
+}
+
+// TestFaultsInABubble has the rest of what can happen to a stream.
+func TestFaultsInABubble(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Compress: true})
+		stream := srv.Open(t, "/post", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Second, LastEventID: "0"})
+		srv.Publish(numbered(1, 3)...)
+		stream.ExpectData("1", "2", "3")
+		start := time.Now()
+		srv.Down()
+		time.AfterFunc(10*time.Minute, srv.Up)
+		srv.Publish(numbered(4, 5)...)
+		stream.ExpectData("4", "5")
+		// Attempts after 1, 2, 4, … seconds, and then every 30.
+		assert.Equal(t, 10*time.Minute, time.Since(start).Truncate(time.Minute))
+		assert.Less(t, time.Since(start), 10*time.Minute+30*time.Second)
+
+		srv.Chaos(ssetest.Chaos{Seed: 3, Abort: 0.2, Split: 0.5, Delay: time.Minute})
+		stream.Restart()
+		for i := 6; i <= 60; i++ {
+			srv.Publish(numbered(i, i)...)
+			time.Sleep(time.Second)
+		}
+		srv.ExpectExactlyOnce(stream)
+
+		feed := srv.Feed("GET /feed")
+		fed := srv.Open(t, "/feed", nil)
+		s := feed.Accept(t)
+		s.Send(ssetest.GoAway(http2.ErrCodeNo), ssetest.Stall())
+		fed.ExpectSilence(time.Hour)
+		fed.Close()
+		s.AwaitGone()
+	})
+}
+
+// TestWaitsThatNeverEndFailAtOnce are over when their virtual time is.
+func TestWaitsThatNeverEndFailAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		stream := srv.Open(t, "/post", nil)
+		feed := srv.Feed("GET /feed")
+		for wanted, wait := range map[string]func(t testing.TB){
+			"nothing more arrived within 24h0m0s": func(t testing.TB) { rebind(stream, t).Next() },
+			"after 24h0m0s there was none":        func(t testing.TB) { feed.Accept(t) },
+			"after 24h0m0s there were 1":          func(t testing.TB) { srv.AwaitSubscribers(t, 2) },
+			"; after 24h0m0s there were 0":        func(t testing.TB) { srv.AwaitStreams(t, "/sse", 1) },
+		} {
+			start := time.Now()
+			assert.Contains(t, attempt(t, wait).text(), wanted)
+			assert.Equal(t, 24*time.Hour, time.Since(start))
+		}
+	})
+}
+
+// TestWhatIsForgottenInABubble is closed with it: a deadlock would take the process down.
+func TestWhatIsForgottenInABubble(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /hold", ssetest.Script{ssetest.Data("x"), ssetest.Hold()})
+		srv.Script("GET /much", ssetest.Script{ssetest.Raw(strings.Repeat("x", 8<<20))})
+		srv.Script("GET /stall", ssetest.Script{ssetest.Data("x"), ssetest.Stall()})
+		srv.Script("GET /late", ssetest.Script{ssetest.Wait(time.Hour), ssetest.Data("x")})
+		feed := srv.Feed("GET /feed")
+		for _, path := range []string{"/sse", "/post", "/hold", "/much", "/late", "/feed", "/feed"} {
+			response, err := srv.Client().Get(srv.URL + path) //nolint:bodyclose // that is what is tested
+			require.NoError(t, err)
+			if path == "/hold" || path == "/much" {
+				_, err = response.Body.Read(make([]byte, 1))
+				require.NoError(t, err)
+			}
+		}
+		feed.Accept(t)
+		srv.Open(t, "/late", &ssetest.OpenConfig{Reconnect: true}).IgnoreRest()
+		srv.Open(t, "/sse", nil)
+		_, err := srv.Client().Get(srv.URL + "/stall") //nolint:bodyclose // that is what is tested
+		require.NoError(t, err)
+	})
+}
+
+// TestNetworkMistakes are refused, with what to do.
+func TestNetworkMistakes(t *testing.T) {
+	outside := ssetest.NewServer(t, &ssetest.Config{Timeout: time.Second})
+	stream := outside.Open(t, "/post", nil)
+	feed := outside.Feed("GET /feed")
+	memory := ssetest.NewServer(t, &ssetest.Config{Network: ssetest.InMemory, Timeout: time.Second})
+	var inside *ssetest.Server
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) { ssetest.NewServer(t, &ssetest.Config{Network: ssetest.Loopback}) })
+		assert.Equal(t, "ssetest: Config.Network is Loopback, in a testing/synctest bubble, whose clock stands still while anybody waits for a socket; "+
+			"leave it to Auto, which is InMemory there", failed.text())
+		for _, srv := range []*ssetest.Server{outside, memory} {
+			wanted := "ssetest: " + srv.URL + " was made outside of the testing/synctest bubble that uses it; make it in the bubble, with NewServer(t, nil)"
+			for _, use := range []func(t testing.TB){
+				func(t testing.TB) { srv.Open(t, "/sse", nil) },
+				func(t testing.TB) { srv.AwaitSubscribers(t, 7) },
+				func(t testing.TB) { srv.AwaitStreams(t, "/sse", 7) },
+				func(t testing.TB) { srv.AwaitRequests(t, 7) },
+			} {
+				assert.Equal(t, wanted, attempt(t, use).text())
+			}
+			_, err := ssetest.Dial(t.Context(), srv.URL+"/sse", nil)
+			require.ErrorContains(t, err, "was made outside of the testing/synctest bubble")
+			_, err = srv.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+			require.EqualError(t, err, wanted)
+		}
+		assert.Contains(t, attempt(t, func(t testing.TB) { feed.Accept(t) }).text(), "was made outside of the testing/synctest bubble")
+		inside = ssetest.NewServer(t, nil)
+		assert.Equal(t, 1, outside.Publish(ssetest.Data("x")), "what does not wait may be called")
+	})
+	stream.ExpectData("x")
+	_, err := inside.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+	require.ErrorContains(t, err, "was made in a testing/synctest bubble, and can't be used outside of it")
+
+	_, err = memory.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+	require.EqualError(t, err, "ssetest: "+memory.URL+" is on a network in memory, where there is no 127.0.0.1:1")
+	_, err = memory.DialContext(t.Context(), "tcp", "www.example.com:443")
+	require.NoError(t, err)
+}
+
+// TestAClientThatWantsASocket reads what to do, at once, in a bubble and outside of it.
+func TestAClientThatWantsASocket(t *testing.T) {
+	check := func(t *testing.T) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Network: ssetest.InMemory})
+		transport := new(http.Transport)
+		defer transport.CloseIdleConnections()
+		_, err := (&http.Client{Transport: transport}).Get(srv.URL + "/sse")
+		require.ErrorContains(t, err, "lookup in-memory!use-Server.Client: no such host")
+		_, err = ssetest.Dial(t.Context(), srv.URL+"/sse", &ssetest.OpenConfig{Client: &http.Client{Transport: transport}, Reconnect: true})
+		require.ErrorContains(t, err, "no such host", "and is not tried again and again")
+	}
+	check(t)
+	synctest.Test(t, check)
+}
+
+// TestNetworkSettings are for a whole run.
+func TestNetworkSettings(t *testing.T) {
+	for value, memory := range map[string]bool{"": false, "loopback": false, "memory": true} {
+		t.Setenv("SSETEST_NETWORK", value)
+		srv := ssetest.NewServer(t, nil)
+		assert.Equal(t, memory, strings.Contains(srv.URL, "in-memory"), srv.URL)
+		srv.Open(t, "/sse", nil).Next()
+		assert.Contains(t, ssetest.NewServer(t, &ssetest.Config{Network: ssetest.Loopback}).URL, "127.0.0.1")
+	}
+	t.Setenv("SSETEST_NETWORK", "carrier pigeon")
+	failed := attempt(t, func(t testing.TB) { ssetest.NewServer(t, nil) })
+	assert.Equal(t, `ssetest: -ssetest.network, or SSETEST_NETWORK, is "carrier pigeon"; it must be memory or loopback`, failed.text())
+	ssetest.NewServer(t, &ssetest.Config{Network: ssetest.InMemory})
+	assert.Equal(t, "InMemory", ssetest.InMemory.String())
+	assert.Equal(t, "Network(7)", ssetest.Network(7).String())
+}
+
+// TestYourTransportInABubble is a transport of the test's own, on the server's connections, and one that forgets a body: the test runs in a process of its own.
+func TestYourTransportInABubble(t *testing.T) {
+	forget := os.Getenv("SSETEST_FORGET")
+	if forget == "" {
+		for _, how := range []string{"nothing", "a body"} {
+			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestYourTransportInABubble$", "-test.timeout=30s")
+			command.Env = append(os.Environ(), "SSETEST_FORGET="+how)
+			output, err := command.CombinedOutput()
+			var failed *exec.ExitError
+			assert.Equal(t, how != "nothing", errors.As(err, &failed), string(output))
+			if how == "a body" {
+				assert.Contains(t, string(output), "ssetest: in this testing/synctest bubble, connections are open on their clients' side when the test ends")
+				assert.Contains(t, string(output), "\n          connection 1, on which the last request was GET /sse HTTP/1.1 (connection 1, stream 1)\n")
+				assert.Contains(t, string(output), "main bubble goroutine has exited")
+			}
+		}
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
+		mine := &http.Client{Transport: &http.Transport{DialContext: srv.DialContext}}
+		response, err := mine.Get(srv.URL + "/sse") //nolint:bodyclose // it is, or it is what is tested
+		require.NoError(t, err)
+		if forget == "nothing" {
+			require.NoError(t, response.Body.Close())
+		}
+	})
+}
