@@ -17,7 +17,8 @@ type letters struct {
 	owed    signal     // raised when streams are owed letters
 	sent    signal     // raised when a stream has sent a letter that it owed, or has ended
 	streams map[*letterStream]bool
-	top     int // one more than the highest letter sent to anyone
+	newest  [64]letter // made, by their numbers
+	top     int        // one more than the highest letter sent to anyone
 }
 
 // A letterStream is one stream of GET /sse.
@@ -40,12 +41,39 @@ func (s *Server) Letter(k int) Event {
 	if k < 0 {
 		panic(fmt.Sprintf("ssetest: Letter(%d): letters are counted from 0", k))
 	}
-	return Event{
-		Type:  "message",
-		Data:  `{"msg":"` + string(s.seed.letter(uint64(k))) + `"}`,
-		ID:    s.letterID(k),
-		Retry: s.cfg.Retry,
+	return s.letters.made(k).event
+}
+
+// A letter is one that has been made, which many streams send at the same time.
+type letter struct {
+	number int // from 1
+	event  Event
+	wire   []byte // shared by all streams
+}
+
+// made returns a letter, and keeps it for those who want it, too.
+func (l *letters) made(k int) letter {
+	l.mu.Lock()
+	kept := l.newest[k%len(l.newest)]
+	l.mu.Unlock()
+	if kept.number == k+1 {
+		return kept
 	}
+	e := Event{
+		Type:  "message",
+		Data:  `{"msg":"` + string(l.srv.seed.letter(uint64(k))) + `"}`,
+		ID:    l.srv.letterID(k),
+		Retry: l.srv.cfg.Retry,
+	}
+	wire, err := e.AppendText(nil)
+	if err != nil {
+		panic(fmt.Sprintf("ssetest: letter %d: %v", k, err)) // it is made of nothing that could be refused
+	}
+	made := letter{k + 1, e, wire}
+	l.mu.Lock()
+	l.newest[k%len(l.newest)] = made
+	l.mu.Unlock()
+	return made
 }
 
 func (s *Server) letterID(k int) string { return s.seed.uuid("letter id", uint64(k)) }
@@ -153,19 +181,15 @@ func (l *letters) serveByHand(ls *letterStream, done <-chan struct{}) {
 
 // send sends the stream's next letter, and reports false where the client is gone.
 func (l *letters) send(ls *letterStream) bool {
-	letter := l.srv.Letter(ls.next)
-	wire, err := letter.AppendText(nil)
-	if err != nil {
-		panic(fmt.Sprintf("ssetest: letter %d: %v", ls.next, err)) // it is made of nothing that could be refused
-	}
+	letter := l.made(ls.next)
 	l.mu.Lock()
 	ls.begun = ls.next + 1
 	l.top = max(l.top, ls.begun) // before it is on the wire: a client may come back with it at once
 	l.mu.Unlock()
 	if books := ls.books(); books != nil {
-		books.send(letter)
+		books.send(letter.event)
 	}
-	if !ls.write(wire, 1) {
+	if !ls.write(letter.wire, 1) {
 		return false
 	}
 	l.mu.Lock()
