@@ -2,14 +2,18 @@
 package ssetest_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -290,6 +294,75 @@ func TestRecorded(t *testing.T) {
 	stream := srv.Open(t, "/feed", nil)
 	stream.ExpectData("one", "two")
 	stream.ExpectError(ssetest.ErrStreamAborted)
+}
+
+// listen is a client as you may have written it: when it fails, it waits for a second, then twice as long each time, up to a minute, and a bit longer by chance.
+func listen(ctx context.Context, client *http.Client, url string, got chan<- string) {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
+		all, err := headlines(ctx, client, url)
+		for _, data := range all {
+			got <- data
+			wait = time.Second
+		}
+		if err == nil {
+			return // the feed has ended
+		}
+		time.Sleep(wait + rand.N(wait/10))
+	}
+}
+
+// Ten minutes of outage, on virtual time: they take a millisecond.
+func TestTenMinutesOfOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssetest.NewServer(t, nil) // in memory, since it is in a bubble, with TLS and HTTP/2 all the same
+		got := make(chan string, 1)
+		go listen(t.Context(), srv.Client(), srv.URL+"/post", got)
+		srv.AwaitSubscribers(t, 1)
+		srv.Down()
+		time.Sleep(10 * time.Minute)
+		srv.Up()
+		up := time.Now()
+		srv.AwaitSubscribers(t, 1)
+		assert.LessOrEqual(t, time.Since(up), 66*time.Second)
+		srv.Publish(ssetest.Data("still here"))
+		srv.Close()
+		assert.Equal(t, "still here", <-got)
+	})
+}
+
+var errSilent = errors.New("not even a heartbeat")
+
+// watch is a client as you may have written it: it reads until the feed has been silent for too long.
+func watch(ctx context.Context, client *http.Client, url string, patience time.Duration) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	watchdog := time.AfterFunc(patience, func() { cancel(errSilent) })
+	defer watchdog.Stop()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		watchdog.Reset(patience)
+	}
+	return context.Cause(ctx)
+}
+
+// A watchdog, to the second: heartbeats keep it quiet, and a connection that is dead does not.
+func TestYourWatchdog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssetest.NewServer(t, nil)
+		heartbeat, pause := ssetest.Comment("heartbeat"), ssetest.Wait(15*time.Second)
+		srv.Script("GET /feed", ssetest.Script{heartbeat, pause, heartbeat, pause, heartbeat, ssetest.Stall()})
+		start := time.Now()
+		assert.ErrorIs(t, watch(t.Context(), srv.Client(), srv.URL+"/feed", 20*time.Second), errSilent)
+		assert.Equal(t, 50*time.Second, time.Since(start))
+	})
 }
 
 // What a handler has written, without a server.

@@ -2,6 +2,8 @@ package ssetest_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -283,6 +285,24 @@ func TestNetworkSettings(t *testing.T) {
 	ssetest.NewServer(t, &ssetest.Config{Network: ssetest.InMemory})
 	assert.Equal(t, "InMemory", ssetest.InMemory.String())
 	assert.Equal(t, "Network(7)", ssetest.Network(7).String())
+}
+
+// TestATransportOfYourOwn is the one of the manual, in a bubble and outside of it, on both networks.
+func TestATransportOfYourOwn(t *testing.T) {
+	check := func(t *testing.T, network ssetest.Network) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Network: network})
+		pool := x509.NewCertPool()
+		pool.AddCert(srv.Certificate())
+		transport := &http.Transport{DialContext: srv.DialContext, TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+		response, err := (&http.Client{Transport: transport}).Get(srv.URL + "/sse")
+		require.NoError(t, err)
+		assert.Equal(t, "HTTP/2.0", response.Proto)
+		require.NoError(t, response.Body.Close())
+		transport.CloseIdleConnections()
+	}
+	check(t, ssetest.Loopback)
+	check(t, ssetest.InMemory)
+	synctest.Test(t, func(t *testing.T) { check(t, ssetest.Auto) })
 }
 
 // TestYourTransportInABubble is a transport of the test's own, on the server's connections, and one that forgets a body: the test runs in a process of its own.

@@ -115,6 +115,33 @@
 // A stream is closed by t.Cleanup, which comes after the test's deferred calls. Where the server is not a [Server] but one that waits for
 // its streams, as that of net/http/httptest does, close it with t.Cleanup as well, registered before [Open].
 //
+// # Time
+//
+// In a testing/synctest bubble, [NewServer] puts the server on a network in memory, with TLS and HTTP/2 as everywhere, so that all of it lives on the bubble's virtual time:
+// the letters, [Wait] and Response.Delay, [Chaos], reconnection times and back-off, read timeouts, and the limits of every wait, which are 24 hours there. An hour of silence
+// costs nothing and is exact; a wait for what never comes fails at once.
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		srv := ssetest.NewServer(t, nil)
+//		stream := srv.Open(t, "/sse", nil)
+//		stream.Take(17280) // a day of letters
+//	})
+//
+// [Server.Client] and its Transport reach it there, and so does a transport of your own:
+//
+//	pool := x509.NewCertPool()
+//	pool.AddCert(srv.Certificate())
+//	transport := &http.Transport{DialContext: srv.DialContext, TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+//
+// A client that insists on a socket fails at once, with "lookup in-memory!use-Server.Client: no such host".
+//
+// Server and bubble belong together. A server that was made outside can't be waited for inside, nor the other way round: [Server.Open], [Dial], the methods that wait
+// and new connections say so; a request on a connection that was opened on the other side is ended by the runtime, with the whole process.
+// Config.Network Loopback is refused in a bubble. When the test ends, whatever was opened there has to be over, or the runtime calls it a deadlock: [NewServer] closes itself, its streams
+// and the bodies that were forgotten of responses to [Server.Client]. Of other transports it names the connections that are open on their side.
+//
+// Outside of a bubble, Config.Network InMemory is for speed, and SSETEST_NETWORK=memory is that for all servers that have Auto.
+//
 // # Delivery
 //
 // [Server.ExpectExactlyOnce] compares what has arrived on a stream that reconnects, by all its attempts, with what its endpoint has published since it was first opened:
@@ -129,7 +156,8 @@
 //
 // # Flags
 //
-//	-ssetest.update    SSETEST_UPDATE=1    writes recordings and golden transcripts anew
+//	-ssetest.update           SSETEST_UPDATE=1          writes recordings and golden transcripts anew
+//	-ssetest.network=memory   SSETEST_NETWORK=memory    puts servers in memory whose Config.Network is Auto; or loopback
 //
 // The variable is for "go test ./...", since packages that do not import ssetest refuse a flag that they do not know.
 //
