@@ -259,6 +259,9 @@ func (in *intake) Read(p []byte) (int, error) {
 		defer in.silence.Stop()
 	}
 	n, err := in.body.Read(p)
+	if n < 0 || n > len(p) {
+		return 0, errBadRead
+	}
 	in.es.log.sent(in.number, p[:n])
 	return n, err
 }
@@ -298,10 +301,11 @@ func endDirective(err error) string {
 		return "reset-stream " + codeName(reset.Code)
 	case errors.Is(err, ErrConnectionReset):
 		return "reset-conn"
-	case errors.Is(err, ErrStreamAborted), errors.Is(err, ErrGoneAway):
-		return "abort"
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrReadTimeout), errors.Is(err, errRestarted), errors.Is(err, errNoResponse),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(final)):
+		return "hold" // it is this side that has left
 	default:
-		return "hold" // the client has left
+		return "abort"
 	}
 }
 

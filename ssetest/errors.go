@@ -72,7 +72,7 @@ func (e *ResponseError) Error() string {
 		text = fmt.Sprintf("the response has content type %q", e.ContentType)
 	}
 	if isRedirectStatus(e.StatusCode) {
-		text += fmt.Sprintf(" and the Location %q", e.Header.Get("Location"))
+		text += fmt.Sprintf(" and the Location %q", redact("Location", e.Header.Get("Location")))
 	}
 	text += ", where an event stream has status 200 and content type text/event-stream"
 	if len(e.Body) > 0 {

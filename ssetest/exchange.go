@@ -134,7 +134,7 @@ func (s *Server) end(x *exchange, r *http.Request, header http.Header) {
 
 // requestLine is a request in one short line.
 func requestLine(r *http.Request) string {
-	line := shown(r.Method) + " " + shown(r.URL.RequestURI()) + " " + r.Proto
+	line := shown(r.Method) + " " + shown(redactTarget(r.URL)) + " " + r.Proto
 	if id := lastEventID(r); id != "" {
 		line += fmt.Sprintf(" Last-Event-ID: %.40q", id)
 	}

@@ -83,6 +83,12 @@ func (s *Server) expectDelivery(stream *Stream, wanted string, fine func(*delive
 	}
 	stream.excused = checked
 	if !fine(result) {
+		es.mu.Lock()
+		ended := es.err
+		es.mu.Unlock()
+		if ended != nil {
+			wanted += " (the stream is over: " + stream.why(ended) + ")"
+		}
 		stream.fail(wanted, fmt.Sprintf("of %s that the endpoint has published\n%s", count(len(published), "event"), strings.TrimSuffix(result.String(), "\n")), 0)
 	}
 }

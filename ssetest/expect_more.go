@@ -24,12 +24,18 @@ func match(wanted, got []Event) (missing, surplus []Event) {
 	taker := make([]int, len(got)) // one more than the index of the wanted event that has it
 	var find func(w int, asked []bool) bool
 	find = func(w int, asked []bool) bool {
+		for g := range got { // those that nobody has taken first
+			if taker[g] == 0 && wanted[w].forComparison(got[g]) == got[g] {
+				taker[g] = w + 1
+				return true
+			}
+		}
 		for g := range got {
 			if asked[g] || wanted[w].forComparison(got[g]) != got[g] {
 				continue
 			}
 			asked[g] = true
-			if taker[g] == 0 || find(taker[g]-1, asked) {
+			if find(taker[g]-1, asked) {
 				taker[g] = w + 1
 				return true
 			}

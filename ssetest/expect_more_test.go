@@ -121,3 +121,14 @@ func TestResponseIsTheNewest(t *testing.T) {
 		assert.Empty(t, body)
 	})
 }
+
+// TestReadOfBadReaders fails the test that reads, and no other.
+func TestReadOfBadReaders(t *testing.T) {
+	for _, n := range []int{-1, 1 << 30} {
+		failed := attempt(t, func(t testing.TB) {
+			ssetest.Read(t, readerFunc(func([]byte) (int, error) { return n, nil })).Next()
+		})
+		assert.Contains(t, failed.text(), "the reader returned an impossible count")
+	}
+	assert.Equal(t, "ssetest: Read: the reader is nil", attempt(t, func(t testing.TB) { ssetest.Read(t, nil) }).text())
+}

@@ -495,3 +495,38 @@ func TestInterimResponsesAreNoHeaders(t *testing.T) {
 		}
 	})
 }
+
+// TestRequestsOnAConnectionThatIsResetAreAskedAgain has streams come back at the very moment at which another stream resets their connection.
+func TestRequestsOnAConnectionThatIsResetAreAskedAgain(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /reset", ssetest.Script{ssetest.ResetConn()})
+		var streams []*ssetest.Stream
+		for range 5 {
+			streams = append(streams, srv.Open(t, "/post", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: -1}))
+		}
+		for range 10 {
+			var restarts sync.WaitGroup
+			restarts.Go(func() {
+				for _, s := range streams {
+					s.Restart()
+				}
+			})
+			if response, err := srv.Client().Get(srv.URL + "/reset"); err == nil { // or it has met a connection that is reset
+				_ = response.Body.Close()
+			}
+			restarts.Wait()
+		}
+		srv.AwaitSubscribers(t, 5)
+	})
+}
+
+// TestAStalledConnectionIsLeftBehind by a client that reads a time out.
+func TestAStalledConnectionIsLeftBehind(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /feed", ssetest.Script{ssetest.Event{ID: "1", Data: "1"}, ssetest.Stall()}, ssetest.Script{ssetest.Data("2")})
+		stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Millisecond, ReadTimeout: 20 * time.Millisecond})
+		stream.ExpectData("1", "2")
+	})
+}

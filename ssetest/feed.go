@@ -61,8 +61,7 @@ func (f *Feed) Accept(t testing.TB) *ServerStream {
 		if closed {
 			why = "but the server is closed"
 		}
-		t.Fatalf("ssetest: waited for a client to open a stream of %s; %s\n%s%s",
-			f.pattern, why, f.srv.describeRequests(), f.srv.describe())
+		f.srv.fatal(t, "ssetest: waited for a client to open a stream of %s; %s\n%s", f.pattern, why, f.srv.describeRequests())
 	}
 	return &ServerStream{t: t, drive: next}
 }

@@ -45,6 +45,9 @@ func (s *Server) account(next http.Handler) http.Handler {
 		x.path = r.URL.Path
 		x.record = newRequestRecord(r, x, ordinal)
 		if !s.begin(x, token) {
+			if x.conn != nil && x.conn.socket.resetting.Load() {
+				panic(http.ErrAbortHandler) // the client is about to see its connection reset, and asks again
+			}
 			http.Error(w, closedText, http.StatusServiceUnavailable)
 			return
 		}

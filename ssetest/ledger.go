@@ -248,7 +248,7 @@ func (l *ledger) compare(published []Event) *delivery {
 		if l.topic != nil && i > 0 && r.arrived && r.wanted == "" && d.nameless == 0 {
 			d.nameless = i + 1
 		}
-		if r.arrived && r.seen != headerID(r.wanted) {
+		if r.arrived && headerID(r.seen) != headerID(r.wanted) {
 			d.resumes = append(d.resumes, fmt.Sprintf("attempt %d asked with %q, where the last event ID was %q", i+1, r.seen, r.wanted))
 		}
 	}

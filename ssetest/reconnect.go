@@ -30,6 +30,9 @@ func (es *EventSource) run(ctx context.Context) {
 			es.end(ctx, fmt.Errorf("%s in a row failed, the last with: %w", count(failures, "attempt"), err))
 			return
 		}
+		if errors.Is(err, ErrReadTimeout) || errors.Is(err, errNoResponse) {
+			es.cfg.Client.CloseIdleConnections() // the connection may be dead, which HTTP/2 would not notice
+		}
 		delay := es.breaks(ctx, err, failures)
 		g.planned += delay
 		if !sleep(ctx, delay) {

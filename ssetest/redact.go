@@ -15,19 +15,39 @@ const redacted = "REDACTED"
 
 var (
 	// credentialName is what the names of fields and parameters have that carry credentials.
-	credentialName = regexp.MustCompile(`(?i)auth|cookie|token|secret|passw|pwd|credential|session|signature|\bsig\b|api-?_?key|access-?_?key|private-?_?key|^key$|csrf|xsrf|jwt|saml|otp`)
+	credentialName = regexp.MustCompile(`(?i)auth|cookie|token|secret|passw|passphrase|^(x-)?pass$|^pwd?$|pwd|credential|session|signature|\bsig\b|api-?_?key|(^|[-_])key$|` +
+		`csrf|xsrf|jwt|saml|\botp\b|ticket|^code$`)
 
 	// credentialValue is what credentials look like, whatever their names: a scheme with its token, a JSON Web Token, the keys of well-known services, and what is
 	// long and has no words.
 	credentialValue = regexp.MustCompile(`(?i)^(bearer|basic|digest|negotiate)\s|eyJ[\w-]{8,}\.[\w-]+|\b(sk|pk|rk|ghp|gho|ghs|glpat|xox[abp]|AKIA|ASIA|AIza)[-_]?\w{12,}|\b[0-9a-f]{40,}\b|[\w+/-]{64,}={0,2}`)
+
+	// pair is a parameter within a value, such as that of a URL; userInfo is what a URL has before its host.
+	pair     = regexp.MustCompile(`([\w.%-]+)=([^&;,\s<>"']+)`)
+	userInfo = regexp.MustCompile(`//[^/@\s<>"']+@`)
 )
 
-// redact returns a value, or what stands in its place where it looks like a credential.
+// redact returns a value, or what stands in its place where it is a credential or has one.
 func redact(name, value string) string {
 	if credentialName.MatchString(name) || credentialValue.MatchString(value) {
 		return redacted
 	}
-	return value
+	value = userInfo.ReplaceAllString(value, "//"+redacted+"@")
+	return pair.ReplaceAllStringFunc(value, func(text string) string {
+		inner, of, _ := strings.Cut(text, "=")
+		if credentialName.MatchString(unescaped(inner)) || credentialValue.MatchString(unescaped(of)) {
+			return inner + "=" + redacted
+		}
+		return text
+	})
+}
+
+// unescaped is a part of a query as it is meant, where that can be told.
+func unescaped(part string) string {
+	if plain, err := url.QueryUnescape(part); err == nil {
+		return plain
+	}
+	return part
 }
 
 // redactTarget is the target of a request, its path and query, without credentials.
@@ -39,20 +59,21 @@ func redactTarget(u *url.URL) string {
 	if u.RawQuery == "" {
 		return target
 	}
-	parts := strings.Split(u.RawQuery, "&")
-	for i, part := range parts {
+	return target + "?" + parameter.ReplaceAllStringFunc(u.RawQuery, func(part string) string {
 		name, value, ok := strings.Cut(part, "=")
-		plainName, err := url.QueryUnescape(name)
-		plainValue, err2 := url.QueryUnescape(value)
-		if err != nil || err2 != nil {
-			plainName, plainValue = name, value
+		switch plain := unescaped(value); {
+		case !ok && credentialValue.MatchString(unescaped(part)):
+			return redacted
+		case ok && redact(unescaped(name), plain) != plain:
+			return name + "=" + redacted
+		default:
+			return part
 		}
-		if ok && redact(plainName, plainValue) == redacted {
-			parts[i] = name + "=" + redacted
-		}
-	}
-	return target + "?" + strings.Join(parts, "&")
+	})
 }
+
+// parameter is one of a query.
+var parameter = regexp.MustCompile(`[^&;]+`)
 
 // connectionFields are those that are about a connection or a moment, and not about a recording.
 var connectionFields = []string{
@@ -78,6 +99,9 @@ func recordedHeader(h http.Header) []string {
 func redactURL(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil && u.RawQuery == "" {
+		return address
+	}
+	if u.Host == "" {
 		return address
 	}
 	return u.Scheme + "://" + u.Host + redactTarget(u)

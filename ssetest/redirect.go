@@ -103,7 +103,7 @@ func isRedirectStatus(status int) bool {
 }
 
 // credentials are the fields that do not go to another origin.
-var credentials = []string{"Authorization", "Proxy-Authorization", "Cookie", "Cookie2", "Www-Authenticate"}
+var credentials = []string{"Authorization", "Proxy-Authorization", "Cookie", "Cookie2", "Www-Authenticate", tokenHeader}
 
 // checkRedirect decides about redirects as the caller's function does, and where that is nil follows as many as browsers do. It is called with the request that is
 // about to be sent.
@@ -112,6 +112,9 @@ func checkRedirect(callers func(r *http.Request, via []*http.Request) error) fun
 		if slices.ContainsFunc(append(via[1:len(via):len(via)], r), func(other *http.Request) bool { return origin(other.URL) != origin(via[0].URL) }) {
 			for _, name := range credentials {
 				r.Header.Del(name)
+			}
+			if referer, err := url.Parse(r.Header.Get("Referer")); err == nil && referer.Host != "" {
+				r.Header.Set("Referer", referer.Scheme+"://"+referer.Host+"/") // as much as browsers say
 			}
 		}
 		if r.Response != nil && !leadsSomewhere(via[len(via)-1].URL, r.Response) {

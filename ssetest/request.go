@@ -45,10 +45,10 @@ type Request struct {
 	Time time.Time
 }
 
-// String returns the request on one line: method, target, protocol, Last-Event-ID, connection and stream.
+// String returns the request on one line: method, target without what looks like a credential, protocol, Last-Event-ID, connection and stream.
 // The format is for people and may change.
 func (r Request) String() string {
-	line := shown(r.Method) + " " + shown(r.URL.RequestURI()) + " " + r.Proto
+	line := shown(r.Method) + " " + shown(redactTarget(r.URL)) + " " + r.Proto
 	if r.LastEventID != "" {
 		line += fmt.Sprintf(" Last-Event-ID: %.40q", r.LastEventID)
 	}
@@ -87,7 +87,7 @@ func (s *Server) AwaitRequests(t testing.TB, n int) {
 	if closed {
 		why = "when the server was closed"
 	}
-	t.Fatalf("ssetest: waited for %s; %s there were %d\n%s%s", count(n, "request"), why, there, s.describeRequests(), s.describe())
+	s.fatal(t, "ssetest: waited for %s; %s there were %d\n%s", count(n, "request"), why, there, s.describeRequests())
 }
 
 // describeRequests lists the newest requests, for a failure.
@@ -102,7 +102,7 @@ func (s *Server) describeRequests() string {
 	for _, r := range requests {
 		fmt.Fprintf(&b, "  %v\n", r)
 	}
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // A requestLog is the newest requests. Server.mu guards it.

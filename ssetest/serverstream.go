@@ -54,13 +54,13 @@ func (s *ServerStream) Send(steps ...Step) {
 	err := s.hand(steps, limit)
 	switch {
 	case errors.Is(err, errNotServed):
-		s.t.Fatalf("ssetest: %v: Send: the client has not taken what was sent within %v; does it read?\n%s", s.x, limit, s.x.srv.describe())
+		s.x.srv.fatal(s.t, "ssetest: %v: Send: the client has not taken what was sent within %v; does it read?", s.x, limit)
 	case errors.Is(err, errGone):
-		s.t.Fatalf("ssetest: %v: Send: %s\n%s", s.x, s.whyOver(), s.x.srv.describe())
+		s.x.srv.fatal(s.t, "ssetest: %v: Send: %s", s.x, s.whyOver())
 	case errors.Is(err, errEnded) || errors.Is(err, errBroken) || errors.Is(err, errDisturbed):
 		<-s.over
 		if !s.x.awaitEnd(limit) {
-			s.t.Fatalf("ssetest: %v: Send: the client has not taken the end within %v; does it read?\n%s", s.x, limit, s.x.srv.describe())
+			s.x.srv.fatal(s.t, "ssetest: %v: Send: the client has not taken the end within %v; does it read?", s.x, limit)
 		}
 	}
 }
@@ -120,6 +120,6 @@ func (s *ServerStream) AwaitGone() {
 	select {
 	case <-s.over:
 	case <-expired:
-		s.t.Fatalf("ssetest: %v: waited for the client to leave; after %v it is still there\n%s", s.x, limit, s.x.srv.describe())
+		s.x.srv.fatal(s.t, "ssetest: %v: waited for the client to leave; after %v it is still there", s.x, limit)
 	}
 }

@@ -58,7 +58,7 @@ func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 	// Not t.Context: that is done before Cleanup functions run, and would break the stream before it is checked.
 	source, err := dial(context.Background(), full, url, s.account, newTranscriptLog())
 	if err != nil {
-		t.Fatalf("%v\n%s", err, s.describeServer())
+		t.Fatal(clip(fmt.Sprintf("%v\n%s", err, s.describeServer()), maxFailureLines))
 	}
 	s.source = source
 	t.Cleanup(s.Close)
@@ -82,6 +82,9 @@ func (s *Server) Open(t testing.TB, path string, cfg *OpenConfig) *Stream {
 // remains until that returns.
 func Read(t testing.TB, r io.Reader) *Stream {
 	t.Helper()
+	if r == nil {
+		t.Fatal("ssetest: Read: the reader is nil")
+	}
 	cfg := new(OpenConfig).withDefaults("")
 	cfg.OnComment = func(string) {} // ExpectComment wants them
 	s := &Stream{t: t, timeout: cfg.Timeout, source: newReaderSource(cfg, r)}
@@ -306,8 +309,8 @@ func (s *Stream) checkRest() {
 			es.name, count(len(rest), "event"), listFirst(rest))
 	}
 	if received < due && !full && (!over || ended != nil) {
-		s.t.Errorf("ssetest: %s: %d of the %d events that the server sent did not arrive: %s\n%s",
-			es.name, due-received, due, s.why(cmp.Or(ended, errTimeout)), s.describeServer())
+		s.t.Error(clip(fmt.Sprintf("ssetest: %s: %d of the %d events that the server sent did not arrive: %s\n%s",
+			es.name, due-received, due, s.why(cmp.Or(ended, errTimeout)), s.describeServer()), maxFailureLines))
 	}
 }
 

@@ -28,8 +28,7 @@ func (s *Server) AwaitStreams(t testing.TB, path string, n int) {
 	if closed {
 		why = "when the server was closed"
 	}
-	t.Fatalf("ssetest: waited for exactly %s of %s; %s there were %d\n%s%s",
-		count(n, "open stream"), path, why, there, s.describeRequests(), s.describe())
+	s.fatal(t, "ssetest: waited for exactly %s of %s; %s there were %d\n%s", count(n, "open stream"), path, why, there, s.describeRequests())
 }
 
 // startStreaming takes note of an exchange that is answered with an event stream.

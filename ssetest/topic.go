@@ -128,8 +128,7 @@ func (t *Topic) AwaitSubscribers(tb testing.TB, n int) {
 	case there > n:
 		hint = "; is the body of a response still open?"
 	}
-	tb.Fatalf("ssetest: waited for exactly %s of GET %s; %s there were %d%s\n%s",
-		count(n, "open stream"), t.path, why, there, hint, t.srv.describe())
+	t.srv.fatal(tb, "ssetest: waited for exactly %s of GET %s; %s there were %d%s", count(n, "open stream"), t.path, why, there, hint)
 }
 
 // serve is GET on the topic's path.

@@ -221,7 +221,11 @@ func (w *transcriptWriter) section(entries []entry) []byte {
 			w.ended = true
 		}
 	}
-	if !w.ended {
+	switch {
+	case w.ended:
+	case w.empty:
+		w.directive("end")
+	default:
 		w.directive("hold")
 	}
 	return append(w.text, '\n')

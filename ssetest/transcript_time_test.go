@@ -210,7 +210,11 @@ func TestRedactedTargets(t *testing.T) {
 		"/feed?q=Bearer%20abc":           "/feed?q=REDACTED",
 		"/feed?q=eyJhbGciOiJIUz.eyJzdWI": "/feed?q=REDACTED",
 		"/feed?%zz=1&password=2":         "/feed?%zz=1&password=REDACTED",
-		"/a%2Fb?monkey=1":                "/a%2Fb?monkey=1",
+		"/feed?pass=1;token=2&to%6ben=%7&ticket=3":  "/feed?pass=REDACTED;token=REDACTED&to%6ben=REDACTED&ticket=REDACTED",
+		"/feed?sk-abcdefghijklmnopq&x":              "/feed?REDACTED&x",
+		"/feed?next=https%3A%2F%2Fh%2F%3Ftoken%3Dx": "/feed?next=REDACTED",
+		"/feed?passenger=1&barcode=2&keyword=3":     "/feed?passenger=1&barcode=2&keyword=3",
+		"/a%2Fb?monkey=1":                           "/a%2Fb?monkey=1",
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		u := *r.URL
@@ -226,6 +230,8 @@ func TestRecordedHeader(t *testing.T) {
 	assert.Equal(t, `:@ header Authorization: REDACTED
 :@ header Cache-Control: no-store
 :@ header Content-Type: text/event-stream
+:@ header Link: <https://h/?page=2&access_token=REDACTED>; rel="next"
+:@ header Refresh: 5; url=https://REDACTED@h/x
 :@ header Set-Cookie: REDACTED
 :@ header Set-Cookie: REDACTED
 :@ header X-Any: REDACTED
@@ -233,6 +239,7 @@ func TestRecordedHeader(t *testing.T) {
 :@ header X-Request-Id: 85954420-66e1-4933-ab28-18d3d6a86355
 `, strings.Join(recordedHeader(http.Header{
 		"Content-Type": {"text/event-stream"}, "Cache-Control": {"no-store"}, "Set-Cookie": {"a=1", "b=2"}, "Authorization": {"x"}, "X-Api-Key": {"y"},
+		"Link": {`<https://h/?page=2&access_token=x>; rel="next"`}, "Refresh": {"5; url=https://u:p@h/x"},
 		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"},
 	}), ""))
 }
@@ -251,4 +258,12 @@ func TestNothingStandsBehindNoContent(t *testing.T) {
 		assert.Equal(t, ":@ +0s open GET /feed\n:@ response "+status+"\n:@ delay 1s\n:@ end\n\n", string(text))
 		assert.Len(t, transcript.Scripts()[0], 2)
 	}
+}
+
+// TestEveryStateOfAnAnswerHasAText also where a response without a body has not ended yet.
+func TestEveryStateOfAnAnswerHasAText(t *testing.T) {
+	l := newTranscriptLog()
+	l.add(1, entryAsked, "GET /feed")
+	l.add(1, entryAnswered, ":@ response 204\n")
+	assert.Equal(t, Script{Response{Status: 204}, End()}, l.transcript().Scripts()[0])
 }

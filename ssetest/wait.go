@@ -128,6 +128,12 @@ func (s *Server) logExplanation(t testing.TB) {
 	s.Transcript().logTo(t, s.URL, fileName("server", s.URL))
 }
 
+// fatal ends a test with what went wrong and what the server has to say of it.
+func (s *Server) fatal(t testing.TB, format string, args ...any) {
+	t.Helper()
+	t.Fatal(clip(fmt.Sprintf(format, args...)+"\n"+s.describe(), maxFailureLines))
+}
+
 // describe is what a failure says of the server.
 func (s *Server) describe() string {
 	var trouble strings.Builder
@@ -144,8 +150,12 @@ func (s *Server) describe() string {
 		topics = append(topics, s.topics[path])
 	}
 	s.mu.Unlock()
+	listed := 0
 	for _, t := range topics {
-		trouble.WriteString(t.describe())
+		if text := t.describe(); text != "" && listed < maxListed {
+			trouble.WriteString(text)
+			listed++
+		}
 	}
 	return s.describeStreams() + trouble.String() + s.describeNotes(maxListed)
 }
