@@ -360,7 +360,7 @@ func TestYourWatchdog(t *testing.T) {
 		heartbeat, pause := ssetest.Comment("heartbeat"), ssetest.Wait(15*time.Second)
 		srv.Script("GET /feed", ssetest.Script{heartbeat, pause, heartbeat, pause, heartbeat, ssetest.Stall()})
 		start := time.Now()
-		assert.ErrorIs(t, watch(t.Context(), srv.Client(), srv.URL+"/feed", 20*time.Second), errSilent)
+		require.ErrorIs(t, watch(t.Context(), srv.Client(), srv.URL+"/feed", 20*time.Second), errSilent)
 		assert.Equal(t, 50*time.Second, time.Since(start))
 	})
 }

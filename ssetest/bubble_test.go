@@ -58,11 +58,9 @@ func TestAHundredClientsForAnHour(t *testing.T) {
 		start := time.Now()
 		var clients sync.WaitGroup
 		for range 100 {
+			es, err := ssetest.Dial(context.Background(), srv.URL+"/sse", nil)
+			require.NoError(t, err)
 			clients.Go(func() {
-				es, err := ssetest.Dial(context.Background(), srv.URL+"/sse", nil)
-				if !assert.NoError(t, err) {
-					return
-				}
 				defer es.Close()
 				for k := range 720 {
 					letter, err := es.Next(context.Background())
