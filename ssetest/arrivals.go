@@ -125,22 +125,51 @@ func (es *EventSource) dropComments() {
 // arrive returns what has arrived next, and waits for it. Where all has been taken and the stream has ended, the error is its end.
 func (es *EventSource) arrive(ctx context.Context) (arrival, error) {
 	for {
-		es.mu.Lock()
-		a, ok := es.take()
-		err := es.err
-		next := es.changed.next()
-		es.mu.Unlock()
-		if ok {
-			return a, nil
-		}
-		if err != nil {
-			return arrival{}, err
+		a, next, err := es.poll()
+		if next == nil {
+			return a, err
 		}
 		select {
 		case <-next:
 		case <-ctx.Done():
 			return arrival{}, ctx.Err()
 		}
+	}
+}
+
+// arriveWithin is arrive with a limit, after which the error is errTimeout. A negative limit is none.
+func (es *EventSource) arriveWithin(limit time.Duration) (arrival, error) {
+	var expired <-chan time.Time
+	for {
+		a, next, err := es.poll()
+		if next == nil {
+			return a, err
+		}
+		if limit >= 0 && expired == nil { // only now, since most of what is asked for is there
+			timer := time.NewTimer(limit)
+			defer timer.Stop()
+			expired = timer.C
+		}
+		select {
+		case <-next:
+		case <-expired:
+			return arrival{}, errTimeout
+		}
+	}
+}
+
+// poll returns what has arrived next, or the end, or else a channel that is closed with the next change.
+func (es *EventSource) poll() (a arrival, next <-chan struct{}, err error) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	a, ok := es.take()
+	switch {
+	case ok:
+		return a, nil, nil
+	case es.err != nil:
+		return arrival{}, nil, es.err
+	default:
+		return arrival{}, es.changed.next(), nil
 	}
 }
 

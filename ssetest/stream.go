@@ -113,8 +113,17 @@ func (s *Stream) LastEventID() string { return s.source.LastEventID() }
 
 // Next returns the next event.
 func (s *Stream) Next() Event {
-	s.t.Helper()
-	return s.take(1, "an event")[0]
+	const wanted = "an event"
+	if s.closed {
+		s.t.Helper() // which costs more than all the rest, and is needed only where the test fails
+		s.mustBeOpen(wanted)
+	}
+	e, err := s.event()
+	if err != nil {
+		s.t.Helper()
+		s.fail(wanted, s.why(err), 0)
+	}
+	return e
 }
 
 // Take returns the next n events.
@@ -155,17 +164,10 @@ func (s *Stream) arrival(wanted func(what *happening) bool) (arrival, error) {
 }
 
 func (s *Stream) arrivalWithin(limit time.Duration, wanted func(what *happening) bool) (arrival, error) {
-	ctx := context.Background()
-	if limit >= 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	deadline := time.Now().Add(limit)
 	for {
-		a, err := s.source.arrive(ctx)
+		a, err := s.source.arriveWithin(limit)
 		switch {
-		case err != nil && err == ctx.Err():
-			return arrival{}, errTimeout
 		case err != nil:
 			return arrival{}, err
 		case a.what == nil:
@@ -175,6 +177,9 @@ func (s *Stream) arrivalWithin(limit time.Duration, wanted func(what *happening)
 		s.source.tell(a.what)
 		if wanted(a.what) {
 			return a, nil
+		}
+		if limit >= 0 {
+			limit = max(time.Until(deadline), 0)
 		}
 	}
 }
