@@ -143,7 +143,7 @@ func TestCloseWithHandlersOfYours(t *testing.T) {
 }
 
 func TestDeafHandlerIsNamed(t *testing.T) {
-	run(t, func(t *testing.T, p ssetest.Protocol) {
+	runOn(t, []ssetest.Network{ssetest.Loopback}, func(t *testing.T, p ssetest.Protocol) { // it takes a second of real time
 		release := make(chan struct{})
 		returned := make(chan struct{})
 		failed := attempt(t, func(t testing.TB) {

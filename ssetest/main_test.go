@@ -1,9 +1,11 @@
 package ssetest_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,10 @@ import (
 
 // TestMain fails the run where a goroutine is left when all tests are done.
 func TestMain(m *testing.M) {
+	// Many tests wait for nobody's processor: more of them than processors run beside each other, unless the command line has it otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if left := leaked(10 * time.Second); code == 0 && len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "%d goroutines are left after all tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
