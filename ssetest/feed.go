@@ -95,7 +95,7 @@ func (f *Feed) close() {
 			f.srv.note("… and %d more streams of %s that nobody has accepted", len(left)-i, f.pattern)
 			break
 		}
-		f.srv.note("%v: nobody has accepted it", d.x)
+		f.srv.noteOn(d.x, "nobody has accepted it")
 	}
 }
 

@@ -245,6 +245,6 @@ func (l *letters) after(x *exchange, id string) int {
 			return k + 1
 		}
 	}
-	l.srv.note("%v: no letter that was sent has that ID; it gets them from the beginning", x)
+	l.srv.noteOn(x, "no letter that was sent has that ID; it gets them from the beginning")
 	return 0
 }

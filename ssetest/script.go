@@ -116,7 +116,7 @@ type scripted struct {
 func (e *scripted) serve(w http.ResponseWriter, r *http.Request) {
 	i := e.take(r.Method != http.MethodHead)
 	if i == len(e.scripts) {
-		e.srv.note("%v: answered 204, since the scripts are used up", exchangeOf(r))
+		e.srv.noteOn(exchangeOf(r), "answered 204, since the scripts are used up")
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

@@ -160,7 +160,7 @@ func (t *Topic) subscribe(x *exchange, lastID string) *subscription {
 		if seen, ok := t.byID[headerID(lastID)]; ok {
 			at = seen
 		} else {
-			t.srv.note("%v: topic %s has no event with that ID in its history; nothing is sent again", x, t.path)
+			t.srv.noteOn(x, "topic %s has no event with that ID in its history; nothing is sent again", t.path)
 		}
 	}
 	sub := &subscription{exchange: x, before: at.number}

@@ -49,6 +49,7 @@ const (
 	entryAnswered                  // text is directives: of a response that is no usual event stream
 	entrySent                      // text is what was sent
 	entryStep                      // text is a directive
+	entryNoted                     // text is for people
 	entryEnded                     // text is a directive, and behind a tab why
 )
 
@@ -82,7 +83,7 @@ func (t *Transcript) timeline(most int) string {
 			}
 		case entrySent:
 			p.tell([]byte(e.text), line)
-		case entryStep:
+		case entryStep, entryNoted:
 			line("%s", e.text)
 		case entryEnded:
 			if p.unfinished() {
@@ -200,8 +201,11 @@ func (w *transcriptWriter) section(entries []entry) []byte {
 		}
 	}
 	for _, e := range entries {
-		if e.kind == entryAnswered {
+		switch e.kind {
+		case entryAnswered:
 			w.answer(e)
+			continue
+		case entryNoted:
 			continue
 		}
 		w.wait(e.at)

@@ -274,3 +274,18 @@ func TestTranscriptIsATextAppender(t *testing.T) {
 	assert.True(t, bytes.HasSuffix(appended, text))
 	assert.True(t, bytes.HasPrefix(appended, []byte("before :@ +")))
 }
+
+// TestTranscriptHasNotes for people, which are no part of the text form.
+func TestTranscriptHasNotes(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Script("GET /feed", ssetest.Script{}, ssetest.Script{})
+	for range 3 {
+		request(t, srv, "GET", "/feed")
+	}
+	srv.Feed("GET /fed")
+	srv.Open(t, "/fed", nil)
+	srv.Close()
+	assert.Regexp(t, `stream 3  note: answered 204, since the scripts are used up\n`, srv.Transcript())
+	assert.Regexp(t, `stream 4  note: nobody has accepted it\n`, srv.Transcript())
+	assert.Contains(t, withoutTimes(t, srv.Transcript()), ":@ open GET /feed\n:@ response 204\n:@ end\n\n:@ open GET /fed\n:@ end\n")
+}

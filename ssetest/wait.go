@@ -101,6 +101,13 @@ func (s *Server) note(format string, args ...any) {
 	}
 }
 
+// noteOn is a note about an exchange, which its transcript has as well.
+func (s *Server) noteOn(x *exchange, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.note("%v: %s", x, text)
+	s.log.add(x.number, entryNoted, "note: "+text)
+}
+
 // noteWriter takes what net/http logs.
 type noteWriter struct{ s *Server }
 
