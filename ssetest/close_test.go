@@ -75,7 +75,7 @@ func TestCloseFromSeveralGoroutines(t *testing.T) {
 func TestAThousandStreamsThatNobodyReadsEndAtOnce(t *testing.T) {
 	const n = 1000
 	run(t, func(t *testing.T, p ssetest.Protocol) {
-		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: 100 * time.Millisecond})
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: time.Second})
 		client := srv.Client()
 		for i := range n {
 			response, err := client.Get(srv.URL + []string{"/sse", "/post"}[i%2])
