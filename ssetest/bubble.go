@@ -13,15 +13,16 @@ import (
 
 // leaveBubble closes what a test has forgotten of the server's client, and names the connections of other clients whose ends are open.
 func (s *Server) leaveBubble() {
-	if !s.bubbled {
+	if s.bubble == "" {
 		return
 	}
 	s.test.Helper()
-	s.bodies.close()
-	s.bodies.CloseIdleConnections()
 	// On virtual time, everybody has come to rest when the shortest of times has passed.
 	for range idleLooks {
+		s.bodies.close()
+		s.bodies.CloseIdleConnections()
 		if len(s.memory.Clients()) == 0 {
+			s.bodies.awaitDeadlines()
 			return
 		}
 		time.Sleep(lookInterval)
@@ -50,8 +51,9 @@ func (s *Server) describeConnection(client string) string {
 type bodies struct {
 	*http.Transport
 
-	mu   sync.Mutex // guards open
-	open map[*trackedBody]struct{}
+	mu       sync.Mutex // guards what follows
+	open     map[*trackedBody]struct{}
+	deadline time.Time // the latest of the requests whose bodies were forgotten
 }
 
 func (b *bodies) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -59,10 +61,17 @@ func (b *bodies) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := &trackedBody{response.Body, b}
-	b.mu.Lock()
-	b.open[body] = struct{}{}
-	b.mu.Unlock()
+	if _, ok := response.Body.(io.Writer); ok { // of a connection that has been switched to another protocol
+		return response, nil
+	}
+	of := b
+	if other, ok := inMemory.Load(memoryKey(r.URL.Host)); ok && other.(*Server).bodies != nil {
+		of = other.(*Server).bodies // which a redirect has led to
+	}
+	body := &trackedBody{response.Body, r, of}
+	of.mu.Lock()
+	of.open[body] = struct{}{}
+	of.mu.Unlock()
 	response.Body = body
 	return response, nil
 }
@@ -73,6 +82,9 @@ func (b *bodies) close() {
 	open := make([]*trackedBody, 0, len(b.open))
 	for body := range b.open {
 		open = append(open, body)
+		if deadline, ok := body.request.Context().Deadline(); ok && deadline.After(b.deadline) {
+			b.deadline = deadline
+		}
 	}
 	b.mu.Unlock()
 	for _, body := range open {
@@ -80,10 +92,19 @@ func (b *bodies) close() {
 	}
 }
 
+// awaitDeadlines lets the timers of http.Client.Timeout end that watch over bodies which their owner has not closed.
+func (b *bodies) awaitDeadlines() {
+	b.mu.Lock()
+	deadline := b.deadline
+	b.mu.Unlock()
+	time.Sleep(time.Until(deadline)) // which is nothing where there is none
+}
+
 // A trackedBody is open until it is closed.
 type trackedBody struct {
 	io.ReadCloser
-	of *bodies
+	request *http.Request
+	of      *bodies
 }
 
 func (b *trackedBody) Close() error {

@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -213,6 +214,60 @@ func TestWhatIsForgottenInABubble(t *testing.T) {
 	})
 }
 
+// TestWhatIsOnItsWayWhenABubbleEnds is closed with it, too.
+func TestWhatIsOnItsWayWhenABubbleEnds(t *testing.T) {
+	for name, body := range map[string]func(t *testing.T, srv *ssetest.Server){
+		"a large body that nobody reads": func(t *testing.T, srv *ssetest.Server) {
+			srv.Handle("POST /refuse", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+			response, err := srv.Client().Post(srv.URL+"/refuse", "text/plain", bytes.NewReader(make([]byte, 5<<20)))
+			if err == nil { // it may be closed before it has been sent
+				require.NoError(t, response.Body.Close())
+			}
+		},
+		"a client with a timeout": func(t *testing.T, srv *ssetest.Server) {
+			client := *srv.Client()
+			client.Timeout = time.Minute
+			_, err := client.Get(srv.URL + "/sse") //nolint:bodyclose // that is what is tested
+			require.NoError(t, err)
+		},
+		"a response that comes while the server is closed": func(_ *testing.T, srv *ssetest.Server) {
+			srv.Handle("GET /late", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				_, _ = io.WriteString(w, strings.Repeat("x", 10_000))
+			}))
+			go func() { _, _ = srv.Client().Get(srv.URL + "/late") }() //nolint:bodyclose // that is what is tested
+			synctest.Wait()
+		},
+		"a response of another server": func(t *testing.T, srv *ssetest.Server) {
+			other := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
+			srv.Handle("GET /go", http.RedirectHandler(other.URL+"/sse", http.StatusTemporaryRedirect))
+			_, err := srv.Client().Get(srv.URL + "/go") //nolint:bodyclose // that is what is tested
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, p := range protocols {
+				if name == "a response of another server" && p != ssetest.HTTP1 {
+					continue // they have other schemes, or certificates
+				}
+				synctest.Test(t, func(t *testing.T) { body(t, ssetest.NewServer(t, &ssetest.Config{Protocol: p})) })
+			}
+		})
+	}
+}
+
+// TestClientsThatDoNotWaitAreStopped where the clock would stand still for ever.
+func TestClientsThatDoNotWaitAreStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
+			srv.Script("GET /feed", ssetest.Script{ssetest.Comment("x")})
+			srv.Open(t, "/feed", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: -1}).ExpectData("never")
+		})
+		assert.Contains(t, failed.text(), "10000 attempts at one instant of virtual time")
+	})
+}
+
 // TestNetworkMistakes are refused, with what to do.
 func TestNetworkMistakes(t *testing.T) {
 	outside := ssetest.NewServer(t, &ssetest.Config{Timeout: time.Second})
@@ -240,10 +295,20 @@ func TestNetworkMistakes(t *testing.T) {
 			require.EqualError(t, err, wanted)
 		}
 		assert.Contains(t, attempt(t, func(t testing.TB) { feed.Accept(t) }).text(), "was made outside of the testing/synctest bubble")
+		failed = attempt(t, func(t testing.TB) { rebind(stream, t).Next() })
+		assert.Contains(t, failed.text(), "/post: wanted an event, but the stream was opened on the other side of a testing/synctest bubble's wall")
+		failed = attempt(t, func(t testing.TB) { rebind(stream, t).ExpectSilence(0) })
+		assert.Contains(t, failed.text(), "on the other side of a testing/synctest bubble's wall")
+		assert.Contains(t, panicText(outside.Down), "was made outside of the testing/synctest bubble")
+		assert.Contains(t, panicText(outside.Close), "was made outside of the testing/synctest bubble")
 		inside = ssetest.NewServer(t, nil)
 		assert.Equal(t, 1, outside.Publish(ssetest.Data("x")), "what does not wait may be called")
 	})
 	stream.ExpectData("x")
+	synctest.Test(t, func(t *testing.T) {
+		_, err := inside.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+		assert.ErrorContains(t, err, "was made in another testing/synctest bubble than the one that uses it")
+	})
 	_, err := inside.DialContext(t.Context(), "tcp", "127.0.0.1:1")
 	require.ErrorContains(t, err, "was made in a testing/synctest bubble, and can't be used outside of it")
 
@@ -274,6 +339,8 @@ func TestNetworkSettings(t *testing.T) {
 		t.Setenv("SSETEST_NETWORK", value)
 		srv := ssetest.NewServer(t, nil)
 		assert.Equal(t, memory, strings.Contains(srv.URL, "in-memory"), srv.URL)
+		ssetest.Open(t, strings.ToLower(srv.URL)+"/sse", nil).Next()
+		assert.Contains(t, ssetest.NewServer(t, &ssetest.Config{Addr: "127.0.0.1:0"}).URL, "127.0.0.1")
 		srv.Open(t, "/sse", nil).Next()
 		assert.Contains(t, ssetest.NewServer(t, &ssetest.Config{Network: ssetest.Loopback}).URL, "127.0.0.1")
 	}

@@ -3,6 +3,7 @@ package ssetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -34,13 +35,14 @@ func (s *Server) Close() {
 		s.test.Helper()
 		defer s.report()
 	}
+	s.panicAcrossBubbles()
 	s.once.Do(s.close)
 }
 
 func (s *Server) close() {
-	running.Delete(s.URL)
+	running.Delete(strings.ToLower(s.URL))
 	if s.memory != nil {
-		inMemory.Delete(s.memory.Addr().String())
+		inMemory.Delete(memoryKey(s.memory.Addr().String()))
 	}
 	s.refuse()
 	s.listener.sockets.reset(func(k *socket) bool { return k.stalled.Load() }) // no end would get through
@@ -140,7 +142,9 @@ func (s *Server) stop(looks *int) {
 	if !s.patiently(idleLooks, looks, done) {
 		s.listener.sockets.cut()
 		left := deafLooks
-		s.patiently(idleLooks, &left, done)
+		if !s.patiently(deafLooks, &left, done) { // net/http lingers for half a second with a client that still sends
+			s.fail("the connections have not been closed a second after they were cut")
+		}
 	}
 }
 

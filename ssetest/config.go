@@ -59,7 +59,7 @@ type Config struct {
 	Protocol Protocol
 
 	// Network is Auto by default: in memory in a testing/synctest bubble, and else the loopback interface.
-	// With InMemory, Addr is without effect.
+	// With InMemory, Addr is without effect; Auto with an Addr is Loopback, but for a bubble.
 	Network Network
 
 	// MaxConcurrentStreams is how many streams a client may have open on one HTTP/2 connection (RFC 9113, section 5.1.2),
@@ -82,7 +82,8 @@ type Config struct {
 
 	// Timeout is how long anything that waits for the server or for an event may wait before it fails the test,
 	// 30 s by default: longer than any default interval. A test that passes never pays for it. Negative: no limit.
-	// In a testing/synctest bubble it is 24 h by default, of its virtual time: a wait for what never comes is over at once.
+	// In a testing/synctest bubble it is 24 h by default, of its virtual time: a wait for what never comes is over at once. (With no limit, the
+	// runtime calls such a wait a deadlock.)
 	Timeout time.Duration
 
 	// ErrorLog takes what goes wrong on the server's side, and what net/http logs, where there is no test to fail:

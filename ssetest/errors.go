@@ -85,5 +85,8 @@ func (e *ResponseError) Error() string {
 // is larger than the limit. The error's text names the limit; see [Decoder.SetMaxEventSize].
 var ErrEventTooLarge = errors.New("ssetest: event too large")
 
+// errOtherBubble is what a stream is told that is used on the other side of a testing/synctest bubble's wall, where nobody could wait for it.
+var errOtherBubble = errors.New("ssetest: the stream was opened on the other side of a testing/synctest bubble's wall; open it in the bubble that uses it, with a server that was made there")
+
 // errBadRead is what a reader earns that claims to have read more than it was given room for, or less than nothing.
 var errBadRead = errors.New("the reader returned an impossible count")

@@ -22,6 +22,7 @@ import (
 // tells its clients to stop), an event past the size limit, a last event ID that no header can carry, OpenConfig.MaxAttempts, the context, and Close.
 type EventSource struct {
 	cfg     *OpenConfig
+	bubbled bool   // it was opened in a testing/synctest bubble
 	name    string // the request, for errors
 	account *account
 	log     *transcriptLog // nil where nobody can ask for it
@@ -110,6 +111,7 @@ func dial(ctx context.Context, cfg *OpenConfig, url string, a *account, log *tra
 func newEventSource(cfg *OpenConfig, name string) *EventSource {
 	return &EventSource{
 		cfg:          cfg,
+		bubbled:      inBubble(),
 		name:         name,
 		done:         make(chan struct{}),
 		lastEventID:  cfg.LastEventID,
@@ -139,6 +141,9 @@ func (es *EventSource) awaitOpen() error {
 // Where it reconnects, the error is what ended it for good: a [*ResponseError], with status 204 where the server wanted that.
 // When ctx is done first, the error is the context's, and no event is lost.
 func (es *EventSource) Next(ctx context.Context) (Event, error) {
+	if es.bubbled != inBubble() {
+		return Event{}, errOtherBubble
+	}
 	for {
 		a, err := es.arrive(ctx)
 		switch {

@@ -57,13 +57,13 @@ func (s *Server) listen() error {
 	transport := s.transport()
 	s.dialLoopback = rememberResets(transport.DialContext)
 	transport.DialContext = s.DialContext
-	if s.bubbled {
+	if s.bubble != "" {
 		s.bodies = &bodies{Transport: transport, open: make(map[*trackedBody]struct{})}
 		s.front.Client().Transport = s.bodies
 	}
 	s.URL = reachable(s.front.URL)
 	if s.memory != nil {
-		inMemory.Store(s.memory.Addr().String(), s)
+		inMemory.Store(memoryKey(s.memory.Addr().String()), s)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package ssetest
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -25,10 +26,31 @@ type listener struct {
 	current  net.Listener // nil while it is down
 	closed   bool
 	falling  bool       // it is being taken down
+	refusing bool       // in memory: it is down
 	late     []net.Conn // accepted since that has begun, and to be reset
 	reserved []net.Conn // both ends of a connection that keeps the port while it is down
 	accepted int
 	numbers  map[string]int // of connections in memory, by the client's address
+}
+
+// refuse has what is being accepted in memory reset, or not any more.
+func (l *listener) refuse(refuse bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refusing = refuse
+}
+
+// forget drops the numbers of connections that are closed, when there are many. l.mu is held.
+func (l *listener) forget() {
+	const many = 1 << 12
+	if len(l.numbers) < many {
+		return
+	}
+	open := make(map[string]bool)
+	for _, c := range l.memory.Clients() {
+		open[c.LocalAddr().String()] = true
+	}
+	maps.DeleteFunc(l.numbers, func(client string, _ int) bool { return !open[client] })
 }
 
 // numberOf is the number of a connection in memory, by the client's address; 0 where none has been accepted.
@@ -75,7 +97,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // take makes a socket of what was accepted. It reports false where the listener goes down, which is no failure of Accept.
 func (l *listener) take(from net.Listener, c net.Conn, err error) (k *socket, ok bool) {
 	l.mu.Lock()
-	lost := l.current != from
+	lost := l.current != from || l.refusing
 	switch {
 	case lost || err != nil:
 	case l.falling:
@@ -89,6 +111,7 @@ func (l *listener) take(from net.Listener, c net.Conn, err error) (k *socket, ok
 			if l.numbers == nil {
 				l.numbers = make(map[string]int)
 			}
+			l.forget()
 			l.numbers[c.RemoteAddr().String()] = l.accepted
 		}
 	}
@@ -121,6 +144,7 @@ func (l *listener) Close() error {
 // before the listener is closed, sees to that. What else is accepted until then is late, and reset.
 func (l *listener) down() {
 	if l.memory != nil {
+		l.refuse(true)
 		l.memory.Refuse(true)
 		return
 	}
@@ -162,6 +186,7 @@ func (l *listener) down() {
 // up listens again.
 func (l *listener) up() error {
 	if l.memory != nil {
+		l.refuse(false)
 		l.memory.Refuse(false)
 		return nil
 	}

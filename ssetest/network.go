@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,18 @@ func (n Network) String() string {
 
 func (n Network) valid() bool { return n >= 0 && int(n) < len(networkNames) }
 
-// inBubble reports whether the caller is in a testing/synctest bubble, whose clock begins in the year 2000.
+// bubble names the testing/synctest bubble that the caller is in; "" is none. The runtime tells it in the first line of a stack.
+func bubble() string {
+	var buf [128]byte
+	line, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), "\n")
+	_, id, _ := strings.Cut(line, "synctest bubble ")
+	if id = strings.TrimRight(id, "]:"); id == "" && inBubble() {
+		return "?" // should it not do so any more
+	}
+	return id
+}
+
+// inBubble reports whether the caller is in a bubble, whose clock begins in the year 2000. It costs less.
 func inBubble() bool { return time.Now().Year() < 2020 }
 
 // autoNetwork is what Auto means for the servers of a test, outside of a bubble.
@@ -78,8 +90,19 @@ var (
 	inMemory       sync.Map // the servers that are in memory, by address
 )
 
-// memoryAddr returns a new address.
-func memoryAddr() memnet.Addr { return memnet.Addr{Host: memoryHost, Port: int(lastMemoryPort.Add(1))} }
+// memoryAddr returns an address that no other server has.
+func memoryAddr() memnet.Addr {
+	const ports = 1<<16 - 1
+	for {
+		addr := memnet.Addr{Host: memoryHost, Port: 1 + int(lastMemoryPort.Add(1)-1)%ports}
+		if _, taken := inMemory.Load(memoryKey(addr.String())); !taken {
+			return addr
+		}
+	}
+}
+
+// memoryKey is an address as inMemory has it: hosts have no case.
+func memoryKey(addr string) string { return strings.ToLower(addr) }
 
 // DialContext connects to the server, on whatever network it is. It is for a transport of your own:
 //
@@ -96,7 +119,7 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 		return s.dialLoopback(ctx, network, addr)
 	}
 	to := s
-	if other, ok := inMemory.Load(addr); ok {
+	if other, ok := inMemory.Load(memoryKey(addr)); ok {
 		to = other.(*Server)
 	} else if host, _, err := net.SplitHostPort(addr); err != nil || host != "example.com" && !strings.HasSuffix(host, ".example.com") {
 		return nil, fmt.Errorf("ssetest: %s is on a network in memory, where there is no %s", s.URL, addr)
@@ -109,13 +132,15 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 
 // checkBubble says what is wrong where a server and who uses it are not in the same bubble, or both in none: goroutines can't wait for each other across its wall.
 func (s *Server) checkBubble() error {
-	switch {
-	case inBubble() == s.bubbled:
+	switch here := bubble(); {
+	case here == s.bubble:
 		return nil
-	case s.bubbled:
+	case here == "":
 		return fmt.Errorf("ssetest: %s was made in a testing/synctest bubble, and can't be used outside of it", s.URL)
-	default:
+	case s.bubble == "":
 		return fmt.Errorf("ssetest: %s was made outside of the testing/synctest bubble that uses it; make it in the bubble, with NewServer(t, nil)", s.URL)
+	default:
+		return fmt.Errorf("ssetest: %s was made in another testing/synctest bubble than the one that uses it", s.URL)
 	}
 }
 
@@ -133,4 +158,11 @@ func setting(flag *string, variable string) string {
 		return *flag
 	}
 	return os.Getenv(variable)
+}
+
+// panicAcrossBubbles panics where a method has no t to fail.
+func (s *Server) panicAcrossBubbles() {
+	if err := s.checkBubble(); err != nil {
+		panic(err.Error())
+	}
 }

@@ -10,12 +10,26 @@ import (
 
 // This file is what holds the attempts of an EventSource together: WHATWG HTML, section 9.2.3, Processing model.
 
+// maxAttemptsAtOnce is for a bubble, whose clock stands still while somebody has something to do.
+const maxAttemptsAtOnce = 10_000
+
 // run makes one attempt, or as many as it takes, and records how that ended.
 func (es *EventSource) run(ctx context.Context) {
 	defer close(es.done)
 	var g gap
 	failures := 0 // in a row
+	var instant time.Time
+	together := 0 // attempts at that instant
 	for {
+		if now := time.Now(); now.Equal(instant) {
+			together++
+		} else {
+			instant, together = now, 1
+		}
+		if together > maxAttemptsAtOnce {
+			es.end(ctx, fmt.Errorf("%d attempts at one instant of virtual time, whose clock would never go on; set OpenConfig.ReconnectionTime", maxAttemptsAtOnce))
+			return
+		}
 		wasOpen, err := es.attempt(ctx, g)
 		if wasOpen {
 			g, failures = gap{since: time.Now()}, 0

@@ -34,7 +34,7 @@ type Server struct {
 	builtin *http.ServeMux
 
 	memory       *memnet.Listener // where it listens; nil on loopback
-	bubbled      bool             // it was made in a testing/synctest bubble
+	bubble       string           // the testing/synctest bubble that it was made in; "" for none
 	bodies       *bodies          // of Client's responses, in a bubble; nil elsewhere
 	dialLoopback func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -94,6 +94,7 @@ func NewServer(t testing.TB, cfg *Config) *Server {
 }
 
 // Start starts a server without a test: in TestMain, in an example, in a command. It must be closed with [Server.Close].
+// In a testing/synctest bubble, what NewServer closes when the test ends has to be closed before as well.
 // What goes wrong on the server's side goes to Config.ErrorLog. The error says which field of cfg is wrong,
 // or that the address can't be had.
 func Start(cfg *Config) (*Server, error) { return start(cfg, nil) }
@@ -107,13 +108,16 @@ func start(cfg *Config, test testing.TB) (*Server, error) {
 		s.cancel()
 		return nil, fmt.Errorf("ssetest: starting the server: %w", err)
 	}
-	running.Store(s.URL, s)
+	running.Store(strings.ToLower(s.URL), s)
 	return s, nil
 }
 
 // newServer makes a server that does not listen yet.
 func newServer(cfg *Config, test testing.TB) (*Server, error) {
 	full, err := cfg.withDefaults()
+	if full.Network == Auto && full.Addr != "" && !inBubble() {
+		full.Network = Loopback // it is asked for by its address
+	}
 	if err == nil {
 		full.Network, err = full.Network.resolve(test)
 	}
@@ -121,7 +125,7 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 		return nil, fmt.Errorf("ssetest: %w", err)
 	}
 	s := &Server{
-		bubbled:  inBubble(),
+		bubble:   bubble(),
 		cfg:      full,
 		seed:     seed(full.Seed),
 		test:     test,
@@ -140,7 +144,7 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 	return s, nil
 }
 
-// running has the servers of this process, by URL: [Open] and [Dial] know their own.
+// running has the servers of this process, by URL in lower case: [Open] and [Dial] know their own.
 var running sync.Map
 
 // serverOf returns the running server that a URL belongs to, or nil. The host may be localhost as well.
@@ -149,7 +153,7 @@ func serverOf(address string) *Server {
 	if err != nil {
 		return nil
 	}
-	if s, ok := running.Load(u.Scheme + "://" + u.Host); ok {
+	if s, ok := running.Load(strings.ToLower(u.Scheme + "://" + u.Host)); ok {
 		return s.(*Server)
 	}
 	if u.Hostname() == "localhost" {

@@ -41,6 +41,7 @@ func (s *ServerStream) Done() <-chan struct{} { return s.over }
 // within Config.Timeout. It panics where a step is wrong by itself or where it stands, and serves none of them then.
 func (s *ServerStream) Send(steps ...Step) {
 	s.t.Helper()
+	s.x.srv.mustShareBubble(s.t)
 	if err := checkSent(steps); err != nil {
 		panic(fmt.Sprintf("ssetest: Send: %v", err))
 	}
@@ -110,6 +111,7 @@ func (s *ServerStream) whyOver() string {
 // A client that leaves is noticed when it closes the connection, or over HTTP/2 resets the stream.
 func (s *ServerStream) AwaitGone() {
 	s.t.Helper()
+	s.x.srv.mustShareBubble(s.t)
 	limit := s.x.srv.cfg.Timeout
 	var expired <-chan time.Time
 	if limit >= 0 {

@@ -114,7 +114,7 @@ func (s *Stream) LastEventID() string { return s.source.LastEventID() }
 // Next returns the next event.
 func (s *Stream) Next() Event {
 	const wanted = "an event"
-	if s.closed {
+	if s.closed || s.source.bubbled != inBubble() {
 		s.t.Helper() // which costs more than all the rest, and is needed only where the test fails
 		s.mustBeOpen(wanted)
 	}
@@ -196,6 +196,9 @@ func (s *Stream) remember(e Event) {
 // mustBeOpen fails the test where the stream has been closed.
 func (s *Stream) mustBeOpen(wanted string) {
 	s.t.Helper()
+	if s.source.bubbled != inBubble() {
+		s.t.Fatalf("ssetest: %s: wanted %s, but %s", s.source.name, wanted, strings.TrimPrefix(errOtherBubble.Error(), "ssetest: "))
+	}
 	if s.closed {
 		s.t.Fatalf("ssetest: %s: wanted %s, but the test has closed the stream", s.source.name, wanted)
 	}

@@ -83,7 +83,7 @@ Flags:
 `
 
 func serve(ctx context.Context, o *options, out io.Writer) error {
-	srv, err := ssetest.Start(&ssetest.Config{Addr: o.addr, LetterInterval: o.interval, Seed: o.seed})
+	srv, err := ssetest.Start(&ssetest.Config{Addr: o.addr, Network: ssetest.Loopback, LetterInterval: o.interval, Seed: o.seed})
 	if err != nil {
 		return err
 	}

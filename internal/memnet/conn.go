@@ -75,7 +75,9 @@ func (c *Conn) Close() error {
 
 // CloseWrite ends what this end writes: the other reads [io.EOF] behind it, and can go on writing.
 func (c *Conn) CloseWrite() error {
-	c.out.close(syscall.EPIPE, io.EOF)
+	if !c.out.close(syscall.EPIPE, io.EOF) {
+		return c.failed("close", net.ErrClosed)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package memnet
 
 import (
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -92,8 +93,10 @@ func (p *pipe) write(b []byte) (int, error) {
 func (p *pipe) close(writeErr, readErr error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first := p.writeErr != writeErr
-	p.writeErr = writeErr
+	first := p.writeErr != net.ErrClosed
+	if first {
+		p.writeErr = writeErr
+	}
 	if p.readErr == nil || isReset(readErr) {
 		p.readErr = readErr
 	}
