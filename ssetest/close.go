@@ -142,8 +142,9 @@ func (s *Server) stop(looks *int) {
 	if !s.patiently(idleLooks, looks, done) {
 		s.listener.sockets.cut()
 		left := deafLooks
-		if !s.patiently(deafLooks, &left, done) { // net/http lingers for half a second with a client that still sends
-			s.fail("the connections have not been closed a second after they were cut")
+		// net/http lingers for half a second with a client that still sends. What is left then are handlers that have been named, and outside of a bubble they do no harm.
+		if !s.patiently(deafLooks, &left, done) && s.bubble != "" {
+			s.fail("the connections have not been closed a second after they were cut, which will be a deadlock in this testing/synctest bubble")
 		}
 	}
 }

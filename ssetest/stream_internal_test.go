@@ -11,7 +11,7 @@ import (
 
 func TestSilenceIsOverAtItsLastInstant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		es := &EventSource{waiting: []arrival{{event: Data("x"), at: time.Now().Add(time.Second)}}}
+		es := &EventSource{bubbled: true, waiting: []arrival{{event: Data("x"), at: time.Now().Add(time.Second)}}}
 		(&Stream{t: t, source: es}).ExpectSilence(time.Second)
 	})
 }

@@ -18,7 +18,7 @@ const (
 	upBound = 64 << 20
 
 	// downBound is how much of a server's bytes waits, as in the buffers of a socket: a server that writes to a client that does not read has to be held up.
-	downBound = 256 << 10
+	downBound = 4 << 20
 )
 
 // A Listener is a [net.Listener] whose connections come from [Listener.DialContext].
