@@ -274,6 +274,14 @@ func TestNetworkMistakes(t *testing.T) {
 	stream := outside.Open(t, "/post", nil)
 	feed := outside.Feed("GET /feed")
 	memory := ssetest.NewServer(t, &ssetest.Config{Network: ssetest.InMemory, Timeout: time.Second})
+	var warm []*ssetest.Server // with a connection that waits for further requests
+	for _, n := range []ssetest.Network{ssetest.Loopback, ssetest.InMemory} {
+		for _, p := range []ssetest.Protocol{ssetest.HTTP1, ssetest.HTTPS1} {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Network: n})
+			request(t, srv, "GET", "/nowhere")
+			warm = append(warm, srv)
+		}
+	}
 	var inside *ssetest.Server
 	synctest.Test(t, func(t *testing.T) {
 		failed := attempt(t, func(t testing.TB) { ssetest.NewServer(t, &ssetest.Config{Network: ssetest.Loopback}) })
@@ -301,6 +309,10 @@ func TestNetworkMistakes(t *testing.T) {
 		assert.Contains(t, failed.text(), "on the other side of a testing/synctest bubble's wall")
 		assert.Contains(t, panicText(outside.Down), "was made outside of the testing/synctest bubble")
 		assert.Contains(t, panicText(outside.Close), "was made outside of the testing/synctest bubble")
+		for _, srv := range warm {
+			_, err := srv.Client().Get(srv.URL + "/nowhere") //nolint:bodyclose // there is none
+			require.ErrorContains(t, err, "was made outside of the testing/synctest bubble")
+		}
 		inside = ssetest.NewServer(t, nil)
 		assert.Equal(t, 1, outside.Publish(ssetest.Data("x")), "what does not wait may be called")
 	})

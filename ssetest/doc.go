@@ -136,7 +136,8 @@
 // A client that insists on a socket fails at once, with "lookup in-memory!use-Server.Client: no such host".
 //
 // Server and bubble belong together. A server that was made outside can't be waited for inside, nor the other way round: [Server.Open], [Dial], the methods that wait
-// and new connections say so. What can't be caught is a request of another client than ours on a connection that was opened on the other side: the runtime ends it, with the whole process.
+// new connections, and over HTTP/1.1 the requests of [Server.Client] say so. What can't be caught is a request on an HTTP/2 connection that was opened on the other side:
+// the runtime ends it, with the whole process.
 // Config.Network Loopback is refused in a bubble. When the test ends, whatever was opened there has to be over, or the runtime calls it a deadlock: [NewServer] closes itself, its streams
 // and the bodies that were forgotten of responses to [Server.Client]. Of other transports it names the connections that are open on their side.
 //

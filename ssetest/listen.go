@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 
 	"github.com/go-ssetest/sse/internal/h2conn"
@@ -57,6 +58,8 @@ func (s *Server) listen() error {
 	transport := s.transport()
 	s.dialLoopback = rememberResets(transport.DialContext)
 	transport.DialContext = s.DialContext
+	// Asked for each request of HTTP/1.1, also where there is a connection already, which nobody may use across a bubble's wall.
+	transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, s.checkBubble() }
 	if s.bubble != "" {
 		s.bodies = &bodies{Transport: transport, open: make(map[*trackedBody]struct{})}
 		s.front.Client().Transport = s.bodies
