@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -266,6 +267,27 @@ func TestExactlyOnce(t *testing.T) {
 	srv.Publish(ssetest.Event{ID: "3", Data: "three"})
 	srv.ExpectExactlyOnce(stream) // else it says what was lost, repeated, or out of order
 	stream.ExpectData("two", "three")
+}
+
+// numbers is a handler as you may have written it: it counts to ten, and goes on behind the last event that a client has had.
+func numbers(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
+	for i := last + 1; i <= 10; i++ {
+		fmt.Fprintf(w, "id: %d\ndata: %d\n\n", i, i)
+		_ = http.NewResponseController(w).Flush()
+	}
+	<-r.Context().Done()
+}
+
+// Your handler under test, on a network that breaks off, and a client that comes back: what it has missed must come, and nothing twice.
+func TestYourHandlerResumes(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Handle("GET /numbers", http.HandlerFunc(numbers))
+	srv.Chaos(ssetest.Chaos{Seed: 1, Abort: 0.3})
+	stream := srv.Open(t, "/numbers", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Millisecond})
+	stream.ExpectData("1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
+	assert.Greater(t, len(srv.Requests()), 1)
 }
 
 // A reconnection time that the server has set, and a client that is told not to come back.
