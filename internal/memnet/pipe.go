@@ -14,10 +14,11 @@ type pipe struct {
 
 	mu       sync.Mutex // guards what follows; never held over a wait, other than that of changed
 	changed  sync.Cond  // one of these has changed
-	buf      []byte     // what has been written and not been read
-	readErr  error      // behind buf
+	chunks   [][]byte   // what has been written and not been read, in pieces that are never moved
+	size     int        // of them all
+	readErr  error      // behind them
 	writeErr error
-	gone     error // what a read gives whose own end is closed, whatever there is in buf
+	gone     error // what a read gives whose own end is closed, whatever there is to read
 
 	readBy, writeBy deadline
 }
@@ -39,10 +40,8 @@ func (p *pipe) read(b []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return 0, nil
-		case len(p.buf) > 0:
-			n := copy(b, p.buf)
-			p.consume(n)
-			return n, nil
+		case p.size > 0:
+			return p.take(b), nil
 		case p.readErr != nil:
 			return 0, p.readErr
 		}
@@ -50,17 +49,39 @@ func (p *pipe) read(b []byte) (int, error) {
 	}
 }
 
-// consume removes what has been read.
-func (p *pipe) consume(n int) {
-	const keep = 64 << 10 // of a buffer that has been emptied; one that was larger goes
-	full := len(p.buf) >= p.bound
-	if p.buf = p.buf[n:]; len(p.buf) == 0 {
-		if p.buf = p.buf[:0]; cap(p.buf) > keep {
-			p.buf = nil
+// take moves as much as there is and fits.
+func (p *pipe) take(b []byte) int {
+	full := p.size >= p.bound
+	n := 0
+	for n < len(b) && len(p.chunks) > 0 {
+		k := copy(b[n:], p.chunks[0])
+		n += k
+		if p.chunks[0] = p.chunks[0][k:]; len(p.chunks[0]) == 0 {
+			p.chunks[0] = nil // the slice moves on over it
+			p.chunks = p.chunks[1:]
 		}
 	}
+	p.size -= n
 	if full {
 		p.changed.Broadcast()
+	}
+	return n
+}
+
+// put appends a copy.
+func (p *pipe) put(b []byte) {
+	const most = 64 << 10
+	p.size += len(b)
+	if last := len(p.chunks) - 1; last >= 0 {
+		if room := cap(p.chunks[last]) - len(p.chunks[last]); room >= len(b) {
+			p.chunks[last] = append(p.chunks[last], b...)
+			return
+		}
+	}
+	for len(b) > 0 {
+		n := min(len(b), most)
+		p.chunks = append(p.chunks, append([]byte(nil), b[:n]...))
+		b = b[n:]
 	}
 }
 
@@ -75,9 +96,9 @@ func (p *pipe) write(b []byte) (int, error) {
 		case p.writeBy.passed:
 			return written, os.ErrDeadlineExceeded
 		}
-		if room := p.bound - len(p.buf); room > 0 && written < len(b) {
+		if room := p.bound - p.size; room > 0 && written < len(b) {
 			n := min(room, len(b)-written)
-			p.buf = append(p.buf, b[written:written+n]...)
+			p.put(b[written : written+n])
 			written += n
 			p.changed.Broadcast()
 		}
@@ -109,7 +130,7 @@ func (p *pipe) abandon(readErr, writeErr error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gone = readErr
-	p.buf = nil
+	p.chunks, p.size = nil, 0
 	if p.writeErr == nil {
 		p.writeErr = writeErr
 	}
