@@ -199,7 +199,7 @@ func TestWhatIsForgottenInABubble(t *testing.T) {
 		srv.Script("GET /late", ssetest.Script{ssetest.Wait(time.Hour), ssetest.Data("x")})
 		feed := srv.Feed("GET /feed")
 		for _, path := range []string{"/sse", "/post", "/hold", "/much", "/late", "/feed", "/feed"} {
-			response, err := srv.Client().Get(srv.URL + path) //nolint:bodyclose // that is what is tested
+			response, err := srv.Client().Get(srv.URL + path) // that is what is tested
 			require.NoError(t, err)
 			if path == "/hold" || path == "/much" {
 				_, err = response.Body.Read(make([]byte, 1))
@@ -209,7 +209,7 @@ func TestWhatIsForgottenInABubble(t *testing.T) {
 		feed.Accept(t)
 		srv.Open(t, "/late", &ssetest.OpenConfig{Reconnect: true}).IgnoreRest()
 		srv.Open(t, "/sse", nil)
-		_, err := srv.Client().Get(srv.URL + "/stall") //nolint:bodyclose // that is what is tested
+		_, err := srv.Client().Get(srv.URL + "/stall") // that is what is tested
 		require.NoError(t, err)
 	})
 }
@@ -227,7 +227,7 @@ func TestWhatIsOnItsWayWhenABubbleEnds(t *testing.T) {
 		"a client with a timeout": func(t *testing.T, srv *ssetest.Server) {
 			client := *srv.Client()
 			client.Timeout = time.Minute
-			_, err := client.Get(srv.URL + "/sse") //nolint:bodyclose // that is what is tested
+			_, err := client.Get(srv.URL + "/sse") // that is what is tested
 			require.NoError(t, err)
 		},
 		"a response that comes while the server is closed": func(_ *testing.T, srv *ssetest.Server) {
@@ -235,13 +235,13 @@ func TestWhatIsOnItsWayWhenABubbleEnds(t *testing.T) {
 				<-r.Context().Done()
 				_, _ = io.WriteString(w, strings.Repeat("x", 10_000))
 			}))
-			go func() { _, _ = srv.Client().Get(srv.URL + "/late") }() //nolint:bodyclose // that is what is tested
+			go func() { _, _ = srv.Client().Get(srv.URL + "/late") }() // that is what is tested
 			synctest.Wait()
 		},
 		"a response of another server": func(t *testing.T, srv *ssetest.Server) {
 			other := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
 			srv.Handle("GET /go", http.RedirectHandler(other.URL+"/sse", http.StatusTemporaryRedirect))
-			_, err := srv.Client().Get(srv.URL + "/go") //nolint:bodyclose // that is what is tested
+			_, err := srv.Client().Get(srv.URL + "/go") // that is what is tested
 			require.NoError(t, err)
 		},
 	} {
@@ -310,7 +310,7 @@ func TestNetworkMistakes(t *testing.T) {
 		assert.Contains(t, panicText(outside.Down), "was made outside of the testing/synctest bubble")
 		assert.Contains(t, panicText(outside.Close), "was made outside of the testing/synctest bubble")
 		for _, srv := range warm {
-			_, err := srv.Client().Get(srv.URL + "/nowhere") //nolint:bodyclose // there is none
+			_, err := srv.Client().Get(srv.URL + "/nowhere") // there is none
 			require.ErrorContains(t, err, "was made outside of the testing/synctest bubble")
 		}
 		inside = ssetest.NewServer(t, nil)
@@ -403,7 +403,7 @@ func TestYourTransportInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: ssetest.HTTP1})
 		mine := &http.Client{Transport: &http.Transport{DialContext: srv.DialContext}}
-		response, err := mine.Get(srv.URL + "/sse") //nolint:bodyclose // it is, or it is what is tested
+		response, err := mine.Get(srv.URL + "/sse") // it is, or it is what is tested
 		require.NoError(t, err)
 		if forget == "nothing" {
 			require.NoError(t, response.Body.Close())
