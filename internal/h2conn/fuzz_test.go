@@ -46,7 +46,8 @@ func naiveRead(t testing.TB, sent []byte) (read []byte, open int) {
 			if typ == http2.FrameHeaders && text[4]&32 != 0 {
 				begin += 5
 			}
-			if end := 9 + length - padding; end >= begin {
+			lacksPadding := typ == http2.FrameHeaders && text[4]&8 != 0 && length == 0 // not even its length is there
+			if end := 9 + length - padding; end >= begin && !lacksPadding {
 				binary.BigEndian.PutUint32(text, uint32(length+len(field))<<8|uint32(text[3]))
 				if end <= len(text) {
 					text = slices.Insert(text, end, []byte(field)...)
@@ -81,6 +82,7 @@ func FuzzRead(f *testing.F) {
 	for cut := range uint8(12) {
 		f.Add(mixed[:len(mixed)-int(cut)], cut, 2*cut)
 	}
+	f.Add([]byte{0, 0, 0, 1, 4 | 8, 0, 0, 0, 1}, uint8(0), uint8(0))                                                   // padding without its length
 	f.Add(frames(f, opening(1), opening(3), continuation(1, true, ""), continuation(3, true, "")), uint8(7), uint8(1)) // a mistake of the client
 	// More padding than there is room for, from some length on.
 	for padding := range byte(12) {
