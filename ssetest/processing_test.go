@@ -17,6 +17,7 @@ import (
 
 // This file is WHATWG HTML, section 9.2.3, Processing model, with what 9.2.2 and 9.2.6 say of its state, and what Fetch says of redirects:
 // each test begins with the rule that it is about. What is exact in time is in a bubble, the rest on every protocol.
+
 // again is a stream that comes back, soon.
 func again() *ssetest.OpenConfig {
 	return &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Millisecond}
