@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -50,6 +51,7 @@ func (s *Server) describeConnection(client string) string {
 // bodies is a transport that knows the bodies of its responses that are open.
 type bodies struct {
 	*http.Transport
+	server *Server
 
 	mu       sync.Mutex // guards what follows
 	open     map[*trackedBody]struct{}
@@ -57,6 +59,9 @@ type bodies struct {
 }
 
 func (b *bodies) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := b.server.checkBubble(); err != nil {
+		return refusingTransport{err}.RoundTrip(r)
+	}
 	response, err := b.Transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -98,6 +103,41 @@ func (b *bodies) awaitDeadlines() {
 	deadline := b.deadline
 	b.mu.Unlock()
 	time.Sleep(time.Until(deadline)) // which is nothing where there is none
+}
+
+// A refusingTransport is for a client that could wait for no answer.
+type refusingTransport struct{ err error }
+
+func (t refusingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return nil, t.err
+}
+
+// outlives reports whether a test is known to be another than that of the bubble in which the caller is, so that its Cleanup comes too late:
+// it has a deadline, after which the testing package can't be asked in a bubble.
+func outlives(t testing.TB) (outside bool) {
+	timed, ok := t.(interface{ Deadline() (time.Time, bool) })
+	if !ok || !inBubble() {
+		return false
+	}
+	defer func() {
+		if recover() != nil {
+			outside = false
+		}
+	}()
+	_, outside = timed.Deadline()
+	return outside
+}
+
+// mustEndInTime fails a test that is asked to close something in a bubble, and ends after it.
+func mustEndInTime(t testing.TB, method string) {
+	t.Helper()
+	if outlives(t) {
+		t.Fatalf("ssetest: %s, in a testing/synctest bubble, was given the t of a test that goes on when the bubble has ended, and whose Cleanup comes too late; "+
+			"give it the t of the bubble", method)
+	}
 }
 
 // A trackedBody is open until it is closed.

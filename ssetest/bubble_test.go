@@ -274,14 +274,6 @@ func TestNetworkMistakes(t *testing.T) {
 	stream := outside.Open(t, "/post", nil)
 	feed := outside.Feed("GET /feed")
 	memory := ssetest.NewServer(t, &ssetest.Config{Network: ssetest.InMemory, Timeout: time.Second})
-	var warm []*ssetest.Server // with a connection that waits for further requests
-	for _, n := range []ssetest.Network{ssetest.Loopback, ssetest.InMemory} {
-		for _, p := range []ssetest.Protocol{ssetest.HTTP1, ssetest.HTTPS1} {
-			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Network: n})
-			request(t, srv, "GET", "/nowhere")
-			warm = append(warm, srv)
-		}
-	}
 	var inside *ssetest.Server
 	synctest.Test(t, func(t *testing.T) {
 		failed := attempt(t, func(t testing.TB) { ssetest.NewServer(t, &ssetest.Config{Network: ssetest.Loopback}) })
@@ -309,10 +301,6 @@ func TestNetworkMistakes(t *testing.T) {
 		assert.Contains(t, failed.text(), "on the other side of a testing/synctest bubble's wall")
 		assert.Contains(t, panicText(outside.Down), "was made outside of the testing/synctest bubble")
 		assert.Contains(t, panicText(outside.Close), "was made outside of the testing/synctest bubble")
-		for _, srv := range warm {
-			_, err := srv.Client().Get(srv.URL + "/nowhere") // there is none
-			require.ErrorContains(t, err, "was made outside of the testing/synctest bubble")
-		}
 		inside = ssetest.NewServer(t, nil)
 		assert.Equal(t, 1, outside.Publish(ssetest.Data("x")), "what does not wait may be called")
 	})
@@ -328,6 +316,77 @@ func TestNetworkMistakes(t *testing.T) {
 	require.EqualError(t, err, "ssetest: "+memory.URL+" is on a network in memory, where there is no 127.0.0.1:1")
 	_, err = memory.DialContext(t.Context(), "tcp", "www.example.com:443")
 	require.NoError(t, err)
+}
+
+// TestConnectionsAcrossABubblesWall are refused to requests, also those that wait in a transport for another one.
+func TestConnectionsAcrossABubblesWall(t *testing.T) {
+	refused := func(t *testing.T, client *http.Client, srv *ssetest.Server, wanted string) {
+		t.Helper()
+		for range 3 { // whatever has become of the connection
+			_, err := client.Post(srv.URL+"/post", "text/plain", strings.NewReader("x")) // there is none
+			require.ErrorContains(t, err, wanted)
+		}
+	}
+	t.Run("made outside", func(t *testing.T) {
+		for _, n := range []ssetest.Network{ssetest.Loopback, ssetest.InMemory} {
+			for _, p := range protocols {
+				srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Network: n})
+				client := srv.Client()
+				request(t, srv, "GET", "/nowhere") // after which the connection waits for another request
+				synctest.Test(t, func(t *testing.T) {
+					refused(t, client, srv, "was made outside of the testing/synctest bubble that uses it")
+					refused(t, srv.Client(), srv, "was made outside of the testing/synctest bubble that uses it")
+				})
+				srv.Open(t, "/sse", nil).Next()
+			}
+		}
+	})
+	t.Run("made outside, with other streams", func(t *testing.T) {
+		srv := ssetest.NewServer(t, nil)
+		conn, err := srv.DialContext(t.Context(), "tcp", strings.TrimPrefix(srv.URL, "https://"))
+		require.NoError(t, err)
+		wanted := "ssetest: " + srv.URL + " was made outside of the testing/synctest bubble that uses it; make it in the bubble, with NewServer(t, nil)"
+		synctest.Test(t, func(t *testing.T) {
+			_, err := conn.Write([]byte("x"))
+			require.EqualError(t, err, wanted)
+			require.EqualError(t, conn.SetDeadline(time.Now()), wanted)
+			require.EqualError(t, conn.SetReadDeadline(time.Now()), wanted)
+			require.EqualError(t, conn.SetWriteDeadline(time.Now()), wanted)
+		})
+		stream := srv.Open(t, "/post", nil)
+		synctest.Test(t, func(*testing.T) {
+			assert.Equal(t, wanted, panicText(func() { _, _ = conn.Write([]byte("x")) }), "net/http would end the other stream, and the runtime the process")
+		})
+		require.NoError(t, conn.SetDeadline(time.Time{}))
+		require.NoError(t, conn.Close())
+		srv.Publish(ssetest.Data("x"))
+		stream.ExpectData("x")
+	})
+	t.Run("made inside", func(t *testing.T) {
+		outside := make(chan func()) // what is called out there
+		defer close(outside)
+		called := make(chan struct{})
+		go func() {
+			for call := range outside {
+				call()
+				called <- struct{}{}
+			}
+		}()
+		const wanted = "was made in a testing/synctest bubble, and can't be used outside of it"
+		for _, p := range protocols {
+			synctest.Test(t, func(t *testing.T) {
+				srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+				client := srv.Client()
+				request(t, srv, "GET", "/nowhere")
+				outside <- func() {
+					refused(t, client, srv, wanted)
+					refused(t, srv.Client(), srv, wanted)
+				}
+				<-called
+				srv.Open(t, "/sse", nil).Next()
+			})
+		}
+	})
 }
 
 // TestAClientThatWantsASocket reads what to do, at once, in a bubble and outside of it.
@@ -381,6 +440,29 @@ func TestATransportOfYourOwn(t *testing.T) {
 	check(t, ssetest.InMemory)
 	synctest.Test(t, func(t *testing.T) { check(t, ssetest.Auto) })
 }
+
+// TestATestThatOutlivesItsBubble closes nothing in time.
+func TestATestThatOutlivesItsBubble(outer *testing.T) {
+	synctest.Test(outer, func(t *testing.T) {
+		for method, use := range map[string]func(t testing.TB){
+			"NewServer": func(t testing.TB) { ssetest.NewServer(t, nil) },
+			"Open":      func(t testing.TB) { ssetest.Open(t, "http://127.0.0.1:1", nil) },
+			"Read":      func(t testing.TB) { ssetest.Read(t, strings.NewReader("")) },
+		} {
+			failed := attempt(t, func(t testing.TB) { use(timedT{t, outer}) })
+			assert.Equal(t, "ssetest: "+method+", in a testing/synctest bubble, was given the t of a test that goes on when the bubble has ended, "+
+				"and whose Cleanup comes too late; give it the t of the bubble", failed.text())
+		}
+	})
+}
+
+// A timedT has the deadline of another test.
+type timedT struct {
+	testing.TB
+	of interface{ Deadline() (time.Time, bool) }
+}
+
+func (t timedT) Deadline() (time.Time, bool) { return t.of.Deadline() }
 
 // TestYourTransportInABubble is a transport of the test's own, on the server's connections, and one that forgets a body: the test runs in a process of its own.
 func TestYourTransportInABubble(t *testing.T) {

@@ -61,3 +61,48 @@ func (c *clientConn) awaitWrite() {
 	case <-timer.C:
 	}
 }
+
+// wall has a connection that was dialed mind a bubble's wall.
+func (s *Server) wall(c net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &walledConn{c, s}, nil
+}
+
+// A walledConn is the client's side of a connection, which nobody can use across a bubble's wall. A transport takes an HTTP/2 connection that it has,
+// without asking anybody, and the first that is seen of it is a write in the goroutine of the request. It must fail there: the answer would be the end of the process,
+// with words of the runtime's. So would the failure, which ends other streams on the connection from there; then the words are ours at least.
+type walledConn struct {
+	net.Conn
+	server *Server
+}
+
+func (c *walledConn) Write(p []byte) (int, error) {
+	if err := c.server.checkBubble(); err != nil {
+		if c.server.answering() {
+			panic(err.Error())
+		}
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// The deadlines are refused as well: one of the virtual time of a bubble would be in the past elsewhere.
+
+func (c *walledConn) SetDeadline(t time.Time) error { return c.setDeadline(c.Conn.SetDeadline, t) }
+
+func (c *walledConn) SetReadDeadline(t time.Time) error {
+	return c.setDeadline(c.Conn.SetReadDeadline, t)
+}
+
+func (c *walledConn) SetWriteDeadline(t time.Time) error {
+	return c.setDeadline(c.Conn.SetWriteDeadline, t)
+}
+
+func (c *walledConn) setDeadline(set func(time.Time) error, t time.Time) error {
+	if err := c.server.checkBubble(); err != nil {
+		return err
+	}
+	return set(t)
+}

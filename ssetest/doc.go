@@ -135,9 +135,9 @@
 //
 // A client that insists on a socket fails at once, with "lookup in-memory!use-Server.Client: no such host".
 //
-// Server and bubble belong together. A server that was made outside can't be waited for inside, nor the other way round: [Server.Open], [Dial], the methods that wait
-// new connections, and over HTTP/1.1 the requests of [Server.Client] say so. What can't be caught is a request on an HTTP/2 connection that was opened on the other side:
-// the runtime ends it, with the whole process.
+// Server and bubble belong together. A server that was made outside can't be waited for inside, nor the other way round: whatever would wait for it says so, requests of
+// [Server.Client] included. (Where one of these meets an HTTP/2 connection from outside on which streams are open, the sentence is that of a panic.) What can't be refused is a request on a connection
+// that a transport of your own has opened on the other side: there the runtime ends the process. The t of [NewServer] and [Open] is the bubble's, too.
 // Config.Network Loopback is refused in a bubble. When the test ends, whatever was opened there has to be over, or the runtime calls it a deadlock: [NewServer] closes itself, its streams
 // and the bodies that were forgotten of responses to [Server.Client]. Of other transports it names the connections that are open on their side.
 //

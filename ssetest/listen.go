@@ -58,10 +58,10 @@ func (s *Server) listen() error {
 	transport := s.transport()
 	s.dialLoopback = rememberResets(transport.DialContext)
 	transport.DialContext = s.DialContext
-	// Asked for each request of HTTP/1.1, also where there is a connection already, which nobody may use across a bubble's wall.
+	// Asked for each request of HTTP/1.1, also where there is a connection already, which nobody may use across a bubble's wall. Those of HTTP/2 see to it themselves.
 	transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, s.checkBubble() }
 	if s.bubble != "" {
-		s.bodies = &bodies{Transport: transport, open: make(map[*trackedBody]struct{})}
+		s.bodies = &bodies{Transport: transport, server: s, open: make(map[*trackedBody]struct{})}
 		s.front.Client().Transport = s.bodies
 	}
 	s.URL = reachable(s.front.URL)

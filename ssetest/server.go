@@ -76,8 +76,10 @@ type Server struct {
 //
 // It may be made in a test whose parallel subtests use it: what they call takes their own t.
 // Each of them then wants a [Server.Topic] of its own, or it would see what the others publish.
+// In a testing/synctest bubble, t is the bubble's.
 func NewServer(t testing.TB, cfg *Config) *Server {
 	t.Helper()
+	mustEndInTime(t, "NewServer")
 	s, err := start(cfg, t)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +170,13 @@ func serverOf(address string) *Server {
 
 // Client returns a client that trusts the server's certificate and speaks its protocol. It is closed with the server.
 // In a testing/synctest bubble its Transport closes bodies that a test has forgotten, when the test ends; elsewhere it is an [*http.Transport].
-func (s *Server) Client() *http.Client { return s.front.Client() }
+// On the other side of a bubble's wall, every request of it is an error.
+func (s *Server) Client() *http.Client {
+	if err := s.checkBubble(); err != nil {
+		return &http.Client{Transport: refusingTransport{err}}
+	}
+	return s.front.Client()
+}
 
 // Certificate returns the certificate that the server shows, or nil where it has no TLS.
 // It is made anew for each process, and is its own authority: for localhost, 127.0.0.1, ::1 and example.com.

@@ -46,6 +46,7 @@ type Stream struct {
 // as that of [net/http/httptest] does, must therefore be closed by a t.Cleanup too, registered before Open, and not by defer.
 func Open(t testing.TB, url string, cfg *OpenConfig) *Stream {
 	t.Helper()
+	mustEndInTime(t, "Open")
 	full := cfg.withDefaults(url)
 	s := &Stream{t: t, timeout: full.Timeout, server: serverOf(url)}
 	if s.server != nil {
@@ -82,6 +83,7 @@ func (s *Server) Open(t testing.TB, path string, cfg *OpenConfig) *Stream {
 // remains until that returns.
 func Read(t testing.TB, r io.Reader) *Stream {
 	t.Helper()
+	mustEndInTime(t, "Read")
 	if r == nil {
 		t.Fatal("ssetest: Read: the reader is nil")
 	}

@@ -53,6 +53,13 @@ func (s *Server) raise() {
 	s.changed.raise()
 }
 
+// answering reports whether a request is being answered.
+func (s *Server) answering() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams) > 0
+}
+
 // fail records what fails the test. It may be called in any goroutine: the test hears of it when the server is closed.
 // Where there is no test it is logged at once.
 func (s *Server) fail(format string, args ...any) {
