@@ -354,7 +354,8 @@ func TestConnectionsAcrossABubblesWall(t *testing.T) {
 			require.EqualError(t, conn.SetWriteDeadline(time.Now()), wanted)
 		})
 		stream := srv.Open(t, "/post", nil)
-		synctest.Test(t, func(*testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			refused(t, srv.Client(), srv, wanted)
 			assert.Equal(t, wanted, panicText(func() { _, _ = conn.Write([]byte("x")) }), "net/http would end the other stream, and the runtime the process")
 		})
 		require.NoError(t, conn.SetDeadline(time.Time{}))
