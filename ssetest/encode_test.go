@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestAppendText(t *testing.T) {
 		{"injection is data", ssetest.Data("a\n\nevent: x\rid: 1"), "data: a\ndata: \ndata: event: x\ndata: id: 1\n\n"},
 		{"leading spaces", ssetest.Event{Type: " x", Data: " a\n b", ID: " 1"}, "event:  x\ndata:  a\ndata:  b\nid:  1\n\n"},
 		{"retry of a millisecond", ssetest.Event{Retry: time.Millisecond}, "data: \nretry: 1\n\n"},
-		{"the longest retry", ssetest.Event{Retry: longestRetry}, "data: \nretry: 9223372036854\n\n"},
+		{"the longest retry", ssetest.Event{Retry: math.MaxInt64 / time.Millisecond * time.Millisecond}, "data: \nretry: 9223372036854\n\n"},
 		{"NUL in type and data", ssetest.Event{Type: "\x00", Data: "\x00"}, "event: \x00\ndata: \x00\n\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,7 +72,7 @@ func TestAppendComment(t *testing.T) {
 		assert.Equal(t, "data: x\n"+c.wire, string(wire))
 		got := decode(t, strings.NewReader(string(wire)+"\n"), "")
 		lines := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(c.text)
-		assert.Equal(t, messages("x").comments(strings.Split(lines, "\n")...), got)
+		assert.Equal(t, result{Events: []ssetest.Event{message("x")}, Comments: strings.Split(lines, "\n")}, got)
 	}
 }
 

@@ -20,6 +20,15 @@ func BufferSize(d *Decoder) int {
 // AppendComment is what the server sends comments with.
 var AppendComment = appendComment
 
+// A Rule is a case of the standard's rules of parsing.
+type (
+	Rule    = rule
+	Outcome = outcome
+)
+
+// Rules are all of them.
+var Rules = rules
+
 // Rebind returns a stream that is the same, but for the test that it fails.
 func Rebind(s *Stream, t testing.TB) *Stream {
 	other := *s

@@ -75,7 +75,7 @@ func split(stream, cuts []byte) *pieces {
 // FuzzDecode: whatever the stream, the Decoder agrees with the naive one.
 func FuzzDecode(f *testing.F) {
 	for _, c := range rules {
-		f.Add([]byte(c.stream))
+		f.Add([]byte(c.Stream))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		want := naiveDecode(stream, "")
@@ -98,7 +98,7 @@ func FuzzDecode(f *testing.F) {
 // FuzzSplit: however the stream is split into reads, the result is the same.
 func FuzzSplit(f *testing.F) {
 	for _, c := range rules {
-		f.Add([]byte(c.stream), []byte{1, 0, 2, 3})
+		f.Add([]byte(c.Stream), []byte{1, 0, 2, 3})
 	}
 	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
 		if len(cuts) > 90 {

@@ -10,13 +10,7 @@ import (
 )
 
 // result is everything that a decoder can say of a stream.
-type result struct {
-	Events      []ssetest.Event
-	Comments    []string
-	LastEventID string
-	Retry       time.Duration
-	HasRetry    bool
-}
+type result = ssetest.Outcome
 
 // naiveDecode is a second decoder, written down from the text of the WHATWG HTML standard, sentence by sentence, and
 // with no thought of speed: the one under test must agree with it on every input.
