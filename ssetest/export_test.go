@@ -29,6 +29,18 @@ type (
 // Rules are all of them.
 var Rules = rules
 
+// TryClient tries the cases of a client's contract on a protocol, but for those that it does not claim, and returns what is wrong with each; "" is nothing.
+func TryClient(t *testing.T, c ClientContract, p Protocol) map[string]string {
+	run := &contractRun{of: "client", without: c.Without}
+	failures := make(map[string]string)
+	for _, k := range clientCases(&c, p) {
+		if _, lacks := run.lacks(k); !lacks {
+			failures[k.name] = run.try(t, c.claims(CanTakeClient, CanVirtualTime), k)
+		}
+	}
+	return failures
+}
+
 // Rebind returns a stream that is the same, but for the test that it fails.
 func Rebind(s *Stream, t testing.TB) *Stream {
 	other := *s
