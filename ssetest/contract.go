@@ -55,10 +55,22 @@ const (
 	CanReadTimeout
 )
 
+// The capabilities of handlers, for [HandlerContract], which has CanVirtualTime and CanResume as well.
+const (
+	// CanCarryData: the data of what it emits is that of the event that it was given.
+	CanCarryData Capability = iota + 101
+
+	// CanCarryTypes: the type is, too.
+	CanCarryTypes
+
+	// CanCarryIDs: the ID is, too.
+	CanCarryIDs
+)
+
 var capabilityNames = map[Capability]string{
 	CanTakeClient: "CanTakeClient", CanVirtualTime: "CanVirtualTime", CanHTTP2: "CanHTTP2", CanReconnect: "CanReconnect", CanResume: "CanResume",
 	CanSetHeader: "CanSetHeader", CanPost: "CanPost", CanReportIDs: "CanReportIDs", CanReportComments: "CanReportComments", CanReportEnds: "CanReportEnds",
-	CanReadTimeout: "CanReadTimeout",
+	CanReadTimeout: "CanReadTimeout", CanCarryData: "CanCarryData", CanCarryTypes: "CanCarryTypes", CanCarryIDs: "CanCarryIDs",
 }
 
 // String returns the constant's name.
@@ -126,9 +138,11 @@ func (r *contractRun) cases(t *testing.T, protocol string, virtual bool, cases [
 			if need, lacks := r.lacks(c); lacks {
 				t.Skipf("ssetest: the %s does not claim %v", r.of, need)
 			}
-			failure := r.try(t, virtual, c)
+			failure, skipped := r.try(t, virtual, c)
 			known := r.isKnown(protocol, c.name)
 			switch {
+			case skipped != "":
+				t.Skip("ssetest: " + skipped)
 			case failure == "" && known:
 				t.Errorf("ssetest: %q is listed in Known, and passes: take it out", c.name)
 			case failure != "" && known:
@@ -144,19 +158,22 @@ const (
 	// hungAfter is how long a bubble may take, of real time.
 	hungAfter = time.Minute
 
+	// lingering is for what waits for a time that comes soon, and would be left in the bubble for ever.
+	lingering = 5 * time.Minute
+
 	// maxContractLines bounds what a case says when it fails.
 	maxContractLines = 40
 )
 
-// try returns what is wrong in a case; "" is nothing.
-func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) string {
+// try returns what is wrong in a case, "" for nothing, or why it was not tried.
+func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) (failure, skipped string) {
 	if !virtual {
 		ct := &contractT{TB: t}
 		ct.run(c.try)
-		return ct.failure()
+		return ct.verdict()
 	}
 	if r.hung {
-		return "not tried, since the clock of another case stands still: see CanVirtualTime"
+		return "not tried, since the clock of another case stands still: see CanVirtualTime", ""
 	}
 	ct := &contractT{virtual: true}
 	done := make(chan struct{})
@@ -171,6 +188,7 @@ func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) string {
 		synctest.Test(t, func(t *testing.T) {
 			ct.TB = t
 			ct.run(c.try)
+			time.Sleep(lingering)
 		})
 	}()
 	select {
@@ -180,7 +198,7 @@ func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) string {
 		ct.Errorf("after %v of real time the clock of its testing/synctest bubble stands still: the %s waits for something that is not in the bubble, or never waits; "+
 			"list CanVirtualTime in Without", hungAfter, r.of)
 	}
-	return ct.failure()
+	return ct.verdict()
 }
 
 // A contractT is the test of one case. It keeps what is said, so that it can be judged.
@@ -192,6 +210,7 @@ type contractT struct {
 	failures []string
 	logs     []string
 	cleanups []func()
+	skipped  string // why; "" where it is not
 }
 
 // run runs a case, and its cleanups.
@@ -226,14 +245,22 @@ func (t *contractT) guard(f func()) {
 	<-done
 }
 
-// failure is what was wrong, with what may explain it.
-func (t *contractT) failure() string {
+// verdict is what was wrong, with what may explain it, or why the case was not tried.
+func (t *contractT) verdict() (failure, skipped string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.failures) == 0 {
-		return ""
+		return "", t.skipped
 	}
-	return clip(strings.Join(append(t.failures, t.logs...), "\n"), maxContractLines)
+	return clip(strings.Join(append(t.failures, t.logs...), "\n"), maxContractLines), ""
+}
+
+// skip ends a case that can't be tried.
+func (t *contractT) skip(why string) {
+	t.mu.Lock()
+	t.skipped = why
+	t.mu.Unlock()
+	t.FailNow()
 }
 
 // Failed reports whether something was wrong.

@@ -74,7 +74,7 @@ type ClientStream interface {
 // TestClient tests a client of event streams against the WHATWG HTML standard, chapter Server-sent events, and the standards of HTTP: parsing, requests and responses,
 // reconnecting, ends. Each case is a subtest, which -run and -skip can choose, and says which sentence it rests on.
 //
-// A client that takes a transport is on a network in memory, with TLS, on HTTP/1.1 and HTTP/2; and in testing/synctest bubbles, so that no wait takes any time.
+// A client that takes a transport is on a network in memory, on HTTP/1.1 and on HTTP/2 over TLS; and in testing/synctest bubbles, so that no wait takes any time.
 // Other clients are on real sockets and real time: see [CanTakeClient] and [CanVirtualTime]. TestClient can't be called in a bubble itself.
 //
 //	func TestMyClient(t *testing.T) {
@@ -109,14 +109,10 @@ func (c *ClientContract) claims(capabilities ...Capability) bool {
 
 // protocols are those that a client is tested with.
 func (c *ClientContract) protocols() []Protocol {
-	switch {
-	case !c.claims(CanTakeClient):
-		return []Protocol{HTTP1}
-	case !c.claims(CanHTTP2):
-		return []Protocol{HTTPS1}
-	default:
-		return []Protocol{HTTPS1, HTTP2}
+	if c.claims(CanTakeClient, CanHTTP2) {
+		return []Protocol{HTTP1, HTTP2}
 	}
+	return []Protocol{HTTP1}
 }
 
 // A clientCase is a contractCase of clients.

@@ -379,32 +379,43 @@ func (s *triedStream) close() {
 
 // mustLeaveNothing ends the case where something of the client's is left when its streams are closed.
 func (c *clientTry) mustLeaveNothing() {
-	const looks = 500
+	const (
+		patience = 5 * time.Second
+		looks    = 50
+	)
 	var left string
 	for range looks {
 		c.client.CloseIdleConnections()
 		if left = c.left(); left == "" {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(patience / looks)
 	}
-	c.Fatalf("%v after the last stream was closed, %s", looks*10*time.Millisecond, left)
+	c.Fatalf("%v after the last stream was closed, %s", patience, left)
 }
 
 // left says what there is of the client.
 func (c *clientTry) left() string {
+	if stack := labelledGoroutine("ssetest.TestClient", c.label); stack != "" {
+		return "a goroutine is left that it has started:\n" + stack
+	}
+	if open := c.srv.listener.sockets.all(); len(open) > 0 && c.contract.claims(CanTakeClient) {
+		return fmt.Sprintf("%s left, of which connection %d is one", count(len(open), "connection"), open[0].number)
+	}
+	return ""
+}
+
+// labelledGoroutine returns the stack of a goroutine with a label, or of one that such a one has started; "" where there is none.
+func labelledGoroutine(key, value string) string {
 	var profile strings.Builder
 	if p := pprof.Lookup("goroutine"); p != nil {
 		_ = p.WriteTo(&profile, 1) // a Builder does not fail
 	}
-	label := fmt.Sprintf("%q:%q", "ssetest.TestClient", c.label)
-	for _, stack := range strings.Split(profile.String(), "\n\n") {
+	label := fmt.Sprintf("%q:%q", key, value)
+	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
 		if strings.Contains(stack, label) {
-			return "a goroutine is left that it has started:\n" + stack
+			return stack
 		}
-	}
-	if open := c.srv.listener.sockets.all(); len(open) > 0 && c.contract.claims(CanTakeClient) {
-		return fmt.Sprintf("%s left, of which connection %d is one", count(len(open), "connection"), open[0].number)
 	}
 	return ""
 }

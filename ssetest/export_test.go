@@ -35,7 +35,21 @@ func TryClient(t *testing.T, c ClientContract, p Protocol) map[string]string {
 	failures := make(map[string]string)
 	for _, k := range clientCases(&c, p) {
 		if _, lacks := run.lacks(k); !lacks {
-			failures[k.name] = run.try(t, c.claims(CanTakeClient, CanVirtualTime), k)
+			failures[k.name], _ = run.try(t, c.claims(CanTakeClient, CanVirtualTime), k)
+		}
+	}
+	return failures
+}
+
+// TryHandler does the same with a handler's contract.
+func TryHandler(t *testing.T, c HandlerContract, p Protocol) map[string]string {
+	run := &contractRun{of: "handler", without: c.Without}
+	failures := make(map[string]string)
+	for _, k := range handlerCases(&c, p) {
+		if _, lacks := run.lacks(k); !lacks {
+			if failure, skipped := run.try(t, c.virtual(), k); skipped == "" {
+				failures[k.name] = failure
+			}
 		}
 	}
 	return failures

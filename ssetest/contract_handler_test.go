@@ -1,0 +1,28 @@
+package ssetest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-ssetest/sse/ssetest"
+)
+
+// TestOurHandler is the topic of a server.
+func TestOurHandler(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.String(), func(t *testing.T) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Network: ssetest.InMemory})
+			ssetest.TestHandler(t, ssetest.HandlerContract{
+				URL:    srv.URL + "/post",
+				Client: srv.Client(),
+				Emit:   func(e ssetest.Event) { srv.Publish(e) },
+			})
+		})
+	}
+}
+
+// TestOurLetters are a handler that emits by itself.
+func TestOurLetters(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{LetterInterval: time.Millisecond})
+	ssetest.TestHandler(t, ssetest.HandlerContract{URL: srv.URL + "/sse", Client: srv.Client()})
+}
