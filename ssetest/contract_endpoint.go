@@ -135,7 +135,7 @@ func deliveryCases() []handlerCase {
 			for i := range streams {
 				streams[i] = c.openUnsettled()
 			}
-			c.settleAll(streams)
+			c.settleAll(streams, 0)
 			for i := range 3 {
 				e := c.sendNext()
 				for _, s := range streams {
@@ -253,14 +253,14 @@ func (c *handlerTry) openUnsettled() *endpointStream {
 	return s
 }
 
-// settleAll waits until all of some streams have come to the handler.
-func (c *handlerTry) settleAll(streams []*endpointStream) {
+// settleAll waits until all of some streams have come to the handler, which has been called before.
+func (c *handlerTry) settleAll(streams []*endpointStream, before int) {
 	if c.srv == nil {
 		for _, s := range streams {
 			s.await(c.limit()/10, func() bool { return s.response != nil || s.err != nil })
 		}
-	} else if !c.awaitCalls(c.limit(), func() bool { return c.entered >= len(streams) }) {
-		c.Fatalf("wanted %d streams at once, but the handler has been called only for %d", len(streams), c.entered)
+	} else if !c.awaitCalls(c.limit(), func() bool { return c.entered >= before+len(streams) }) {
+		c.Fatalf("wanted %d streams at once, but the handler has been called only for %d", len(streams), c.calls()-before)
 	}
 	c.settle()
 }
@@ -333,15 +333,18 @@ func sameIDs(a, b []Event) bool {
 func leaveCases() []handlerCase {
 	return []handlerCase{
 		{name: "leaving/before an event", rule: sayGone, local: true, try: func(c *handlerTry) {
+			c.warm()
 			c.open(nil).close()
 			c.mustReturn()
 		}},
 		{name: "leaving/behind an event", rule: sayGone, local: true, try: func(c *handlerTry) {
+			c.warm()
 			s, _ := c.some(1)
 			s.close()
 			c.mustReturn()
 		}},
 		{name: "leaving/while events are emitted", rule: sayGone, local: true, emits: true, try: func(c *handlerTry) {
+			c.warm()
 			s := c.open(nil)
 			s.mustCarry(0, c.sendNext())
 			var sending sync.WaitGroup
@@ -368,6 +371,7 @@ func leaveCases() []handlerCase {
 			}
 		}},
 		{name: "leaving/a client that does not read", rule: sayGone, local: true, emits: true, try: func(c *handlerTry) {
+			c.warm()
 			never := make(chan struct{})
 			s := c.openWith(nil, never)
 			for range 24 {
@@ -379,11 +383,13 @@ func leaveCases() []handlerCase {
 			c.mustReturn()
 		}},
 		{name: "leaving/a hundred clients", rule: sayGone, local: true, try: func(c *handlerTry) {
+			c.warm()
+			before := c.calls()
 			streams := make([]*endpointStream, 100)
 			for i := range streams {
 				streams[i] = c.openUnsettled()
 			}
-			c.settleAll(streams)
+			c.settleAll(streams, before)
 			for _, s := range streams {
 				s.close()
 			}
@@ -392,19 +398,37 @@ func leaveCases() []handlerCase {
 	}
 }
 
-// mustReturn ends the case where the handler does not return when its clients are gone, or leaves a goroutine.
-func (c *handlerTry) mustReturn() {
+// warm lets the handler start what it needs all the time, and counts it.
+func (c *handlerTry) warm() {
+	s := c.open(nil)
+	c.sendNext()
+	s.close()
+	c.awaitReturn()
+	c.settle()
+	c.own, _ = labelledGoroutines("ssetest.TestHandler", c.label)
+	c.emitted = 0
+}
+
+// awaitReturn waits until no call of the handler is going on, and ends the case where one is.
+func (c *handlerTry) awaitReturn() {
 	limit := min(c.limit(), time.Minute)
 	if !c.awaitCalls(limit, func() bool { return c.returned == c.entered }) {
 		c.Fatalf("the client has gone, and %v later its handler has not returned; it must watch its request's context", limit)
 	}
+}
+
+// mustReturn ends the case where the handler does not return when its clients are gone, or leaves a goroutine.
+func (c *handlerTry) mustReturn() {
+	c.awaitReturn()
 	const looks = 50
-	left := ""
+	limit, left := min(c.limit(), time.Minute), ""
 	for range looks {
-		if left = labelledGoroutine("ssetest.TestHandler", c.label); left == "" {
+		n, stack := labelledGoroutines("ssetest.TestHandler", c.label)
+		if n <= c.own {
 			return
 		}
+		left = fmt.Sprintf("%s left that it has started, such as\n%s", count(n-c.own, "goroutine"), stack)
 		time.Sleep(limit / looks)
 	}
-	c.Fatalf("%v after the handler has returned, a goroutine is left that it has started:\n%s", limit, left)
+	c.Fatalf("%v after the handler has returned, there are %s", limit, left)
 }

@@ -27,6 +27,7 @@ type handlerTry struct {
 	emit     func(e Event) // nil: it emits by itself
 	emitted  int
 	label    string
+	own      int // goroutines that the handler has all the time
 
 	handlerMu sync.Mutex // guards what follows
 	changed   signal     // raised when it has changed
@@ -96,6 +97,12 @@ func (c *handlerTry) note(change func()) {
 	defer c.handlerMu.Unlock()
 	change()
 	c.changed.raise()
+}
+
+// calls is how often the handler has been called.
+func (c *handlerTry) calls() (n int) {
+	c.note(func() { n = c.entered })
+	return n
 }
 
 // awaitCalls waits until a condition of the calls holds, and reports false where it does not within a limit.
@@ -175,8 +182,7 @@ func (c *handlerTry) openWith(change func(r *http.Request), paused <-chan struct
 	}
 	s := &endpointStream{c: c, cancel: cancel, done: make(chan struct{}), paused: paused}
 	c.Cleanup(s.close)
-	before := 0
-	c.note(func() { before = c.entered })
+	before := c.calls()
 	go s.read(r)
 	if c.srv == nil {
 		s.await(c.limit()/10, func() bool { return s.response != nil || s.err != nil })

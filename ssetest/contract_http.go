@@ -88,9 +88,13 @@ func httpCases() []clientCase {
 			}
 		}},
 		{name: "http/header", rule: "RFC 9110, section 6.3: Fields that are sent before the content are header fields.", needs: []Capability{CanSetHeader}, try: func(c *clientTry) {
-			header := c.firstHeader(ConnectRequest{Header: http.Header{"Authorization": {"Bearer x"}, "X-Several": {"1", "2"}}})
-			if a, s := header["Authorization"], header["X-Several"]; !slices.Equal(a, []string{"Bearer x"}) || strings.Join(s, ", ") != "1, 2" {
-				c.Errorf("wanted the fields Authorization: Bearer x, and X-Several: 1, 2, but the client sends %q and %q", a, s)
+			if got := c.firstHeader(ConnectRequest{Header: http.Header{"Authorization": {"Bearer x"}}})["Authorization"]; !slices.Equal(got, []string{"Bearer x"}) {
+				c.Errorf("wanted the header Authorization: Bearer x, but the client sends %q", got)
+			}
+		}},
+		{name: "http/header with two values", rule: "RFC 9110, section 5.2: the field value of several lines is the list of them, in order.", needs: []Capability{CanSetHeader}, try: func(c *clientTry) {
+			if got := strings.Join(c.firstHeader(ConnectRequest{Header: http.Header{"X-Several": {"1", "2"}}})["X-Several"], ", "); got != "1, 2" {
+				c.Errorf("wanted the header X-Several: 1, 2, but the client sends %q", got)
 			}
 		}},
 		{name: "http/post", rule: "RFC 9110, section 9.3.3: POST has the target resource process the representation enclosed in the request.", needs: []Capability{CanPost}, try: func(c *clientTry) {

@@ -50,7 +50,7 @@ func lifeCases() []clientCase {
 			c.mustLeaveNothing()
 		}},
 		{name: "life/close while it waits to come back", rule: whatwg + sayClose, needs: []Capability{CanReconnect}, try: func(c *clientTry) {
-			path := c.serve(Script{Event{Data: "x", Retry: 5 * c.unit()}, End()}, Script{Data("never"), Hold()})
+			path := c.serve(Script{Event{Data: "x", Retry: 5 * c.unit()}, Abort()}, Script{Data("never"), Hold()})
 			s := c.mustConnect(path, ConnectRequest{})
 			s.mustGetData("x")
 			c.awaitEnded(path, c.limit())
@@ -155,13 +155,12 @@ func timeoutCases() []clientCase {
 			}
 		}},
 		{name: "life/read timeout and back", rule: rule, needs: []Capability{CanReadTimeout, CanReconnect}, try: func(c *clientTry) {
-			path := c.serve(Script{Event{ID: "1", Data: "x"}, Stall()}, Script{Data("y"), Hold()})
-			s := c.mustConnect(path, ConnectRequest{ReadTimeout: 10 * c.unit()})
-			s.mustGetData("x", "y")
-			if id := c.requests(path)[1].LastEventID; id != "1" {
-				c.Fatalf("wanted the client to come back with Last-Event-ID: 1, but it sends %q", id)
-			}
+			c.comesBack(Script{Event{ID: "1", Data: "x"}, Hold()})
 		}},
+		{
+			name: "life/read timeout and back, on a connection that stalls", rule: rule + " Over HTTP/2, another request on such a connection has no answer either.",
+			needs: []Capability{CanReadTimeout, CanReconnect}, try: func(c *clientTry) { c.comesBack(Script{Event{ID: "1", Data: "x"}, Stall()}) },
+		},
 		{name: "life/read timeout and heartbeats", rule: rule, needs: needs, try: func(c *clientTry) {
 			var script Script
 			for range 10 {
@@ -173,6 +172,16 @@ func timeoutCases() []clientCase {
 	}
 }
 
+// comesBack has a stream fall silent.
+func (c *clientTry) comesBack(script Script) {
+	path := c.serve(script, Script{Data("y"), Hold()})
+	s := c.mustConnect(path, ConnectRequest{ReadTimeout: 10 * c.unit()})
+	s.mustGetData("x", "y")
+	if id := c.requests(path)[1].LastEventID; id != "1" {
+		c.Fatalf("wanted the client to come back with Last-Event-ID: 1, but it sends %q", id)
+	}
+}
+
 // closes has a stream closed after some events, and looks at what is left.
 func (c *clientTry) closes(script Script, events int) {
 	path := c.serve(script, Script{Data("never"), Hold()})
@@ -180,6 +189,7 @@ func (c *clientTry) closes(script Script, events int) {
 	for range events {
 		s.mustGetData("x")
 	}
+	c.mustComeBack(path, 1) // Connect may have returned before it asks
 	s.close()
 	if !c.awaitEnded(path, c.limit()) {
 		c.Fatalf("the request is still there %v after Close", c.limit())

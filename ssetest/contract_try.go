@@ -174,7 +174,7 @@ type gate struct {
 func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := g.sent.Add(1)
 	if sent == maxAsked {
-		g.try.Errorf("the client has made %d requests, which do not wait for each other", sent)
+		g.try.Errorf("the client has made %d requests in this case, and gets no further answers", sent)
 	}
 	if g.shut.Load() || sent >= maxAsked {
 		<-r.Context().Done()
@@ -396,7 +396,7 @@ func (c *clientTry) mustLeaveNothing() {
 
 // left says what there is of the client.
 func (c *clientTry) left() string {
-	if stack := labelledGoroutine("ssetest.TestClient", c.label); stack != "" {
+	if n, stack := labelledGoroutines("ssetest.TestClient", c.label); n > 0 {
 		return "a goroutine is left that it has started:\n" + stack
 	}
 	if open := c.srv.listener.sockets.all(); len(open) > 0 && c.contract.claims(CanTakeClient) {
@@ -405,17 +405,20 @@ func (c *clientTry) left() string {
 	return ""
 }
 
-// labelledGoroutine returns the stack of a goroutine with a label, or of one that such a one has started; "" where there is none.
-func labelledGoroutine(key, value string) string {
+// labelledGoroutines counts the goroutines that have a label, which is that of who has started them, and returns the stack of one of them.
+func labelledGoroutines(key, value string) (n int, stack string) {
 	var profile strings.Builder
 	if p := pprof.Lookup("goroutine"); p != nil {
 		_ = p.WriteTo(&profile, 1) // a Builder does not fail
 	}
 	label := fmt.Sprintf("%q:%q", key, value)
-	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
-		if strings.Contains(stack, label) {
-			return stack
+	_, groups, _ := strings.Cut(profile.String(), "\n") // behind their number
+	for group := range strings.SplitSeq(groups, "\n\n") { // "3 @ …", and what they have in common
+		if strings.Contains(group, label) {
+			many, _, _ := strings.Cut(group, " ")
+			k, _ := strconv.Atoi(many)
+			n, stack = n+k, group
 		}
 	}
-	return ""
+	return n, stack
 }

@@ -290,3 +290,19 @@ func TestBadPatterns(t *testing.T) {
 	srv.Handle("example.com/feed", h) // a host is no mistake
 	srv.Topic("/feed2")
 }
+
+// TestCloseNotify is for handlers of old, which know of no context.
+func TestCloseNotify(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		noticed := make(chan bool)
+		srv.Handle("GET /old", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			gone := w.(interface{ CloseNotify() <-chan bool }).CloseNotify()
+			w.Header().Set("Content-Type", "text/event-stream")
+			assert.NoError(t, http.NewResponseController(w).Flush())
+			noticed <- <-gone
+		}))
+		srv.Open(t, "/old", nil).Close()
+		assert.True(t, <-noticed)
+	})
+}

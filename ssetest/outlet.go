@@ -49,6 +49,16 @@ type outlet struct {
 	body    []byte       // the beginning of a body that is no stream
 	events  *disturbance // nil where nothing is disturbed
 	gzip    *gzip.Writer // nil where nothing is compressed
+	gone    chan bool    // of CloseNotify; nil where nobody has asked for it
+}
+
+// CloseNotify is what handlers of old ask for that do not watch their request's context; net/http's own ResponseWriter has it, too.
+func (o *outlet) CloseNotify() <-chan bool {
+	if o.gone == nil {
+		o.gone = make(chan bool, 1)
+		context.AfterFunc(o.ctx, func() { o.gone <- true })
+	}
+	return o.gone
 }
 
 // WriteHeader decides what happens to the body.
