@@ -234,6 +234,11 @@ func (h *holdingWriter) Flush() {
 	}
 }
 
+// CloseNotify is what the writer inside has: the proxy is not part of the handler's process.
+func (h *holdingWriter) CloseNotify() <-chan bool {
+	return h.ResponseWriter.(interface{ CloseNotify() <-chan bool }).CloseNotify()
+}
+
 // around serves the handler anew, with something around it.
 func (c *handlerTry) around(wrap func(http.Handler) http.Handler) {
 	c.serve(wrap(c.handler()), c.srv.cfg.Protocol)

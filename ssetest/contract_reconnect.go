@@ -140,13 +140,29 @@ func delayCases() []clientCase {
 			s.mustGetData(lastMessage)
 			asked := c.requests(path)
 			for i := 1; i < len(asked); i++ {
-				if waited := asked[i].Time.Sub(asked[i-1].ended); waited < long {
+				if waited := asked[i].Time.Sub(asked[i-1].ended); waited < jittered(long) {
 					c.Fatalf("wanted the client to wait %v, but it comes back after %v", long, waited)
 				}
 			}
 		}})
 	}
 	return append(cases, clientCase{
+		name: "reconnecting/not before the reconnection time", rule: whatwg + sayDelay, needs: []Capability{CanReconnect},
+		try: func(c *clientTry) {
+			var scripts []Script
+			for range 5 {
+				scripts = append(scripts, Script{Event{Data: "x", Retry: 60 * c.unit()}, Abort()})
+			}
+			path := c.serve(append(scripts, Script{Data(lastMessage), Hold()})...)
+			c.mustConnect(path, ConnectRequest{}).mustGetData("x", "x", "x", "x", "x", lastMessage)
+			asked := c.requests(path)
+			for i := 1; i < len(asked); i++ {
+				if waited := asked[i].Time.Sub(asked[i-1].ended); waited < 60*c.unit() {
+					c.Fatalf("wanted the client to wait %v, but it comes back after %v", 60*c.unit(), waited)
+				}
+			}
+		},
+	}, clientCase{
 		name: "reconnecting/in time", rule: whatwg + sayDelay + " (Not more than the time once more, and half a minute, is what the case asks.)", needs: []Capability{CanReconnect},
 		try: func(c *clientTry) {
 			path := c.serve(Script{Event{Data: "x", Retry: 60 * c.unit()}, Abort()}, Script{Data("y"), Hold()})
