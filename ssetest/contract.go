@@ -138,17 +138,17 @@ func (r *contractRun) cases(t *testing.T, protocol string, virtual bool, cases [
 			if need, lacks := r.lacks(c); lacks {
 				t.Skipf("ssetest: the %s does not claim %v", r.of, need)
 			}
-			failure, skipped := r.try(t, virtual, c)
+			v := r.try(t, virtual, c)
 			known := r.isKnown(protocol, c.name)
 			switch {
-			case skipped != "":
-				t.Skip("ssetest: " + skipped)
-			case failure == "" && known:
+			case v.skipped != "":
+				t.Skip("ssetest: " + v.skipped)
+			case v.failure == "" && known:
 				t.Errorf("ssetest: %q is listed in Known, and passes: take it out", c.name)
-			case failure != "" && known:
-				t.Skipf("ssetest: known to fail: %s\nthe rule: %s", failure, c.rule)
-			case failure != "":
-				t.Errorf("ssetest: %s\nthe rule: %s", failure, c.rule)
+			case v.failure != "" && known:
+				t.Skipf("ssetest: known to fail: %s\nthe rule: %s", v.failure, c.rule)
+			case v.failure != "":
+				t.Errorf("ssetest: %s\nthe rule: %s\n%s", v.failure, c.rule, v.explanation)
 			}
 		})
 	}
@@ -165,15 +165,22 @@ const (
 	maxContractLines = 40
 )
 
-// try returns what is wrong in a case, "" for nothing, or why it was not tried.
-func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) (failure, skipped string) {
+// A verdict is what has become of a case.
+type verdict struct {
+	failure     string // "" is none
+	explanation string // what may explain it: the server's timeline
+	skipped     string // why it could not be tried; "" where it was
+}
+
+// try tries a case.
+func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) verdict {
 	if !virtual {
 		ct := &contractT{TB: t}
 		ct.run(c.try)
 		return ct.verdict()
 	}
 	if r.hung {
-		return "not tried, since the clock of another case stands still: see CanVirtualTime", ""
+		return verdict{failure: "not tried, since the clock of another case stands still: see CanVirtualTime"}
 	}
 	ct := &contractT{virtual: true}
 	done := make(chan struct{})
@@ -245,14 +252,16 @@ func (t *contractT) guard(f func()) {
 	<-done
 }
 
-// verdict is what was wrong, with what may explain it, or why the case was not tried.
-func (t *contractT) verdict() (failure, skipped string) {
+func (t *contractT) verdict() verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.failures) == 0 {
-		return "", t.skipped
+		return verdict{skipped: t.skipped}
 	}
-	return clip(strings.Join(append(t.failures, t.logs...), "\n"), maxContractLines), ""
+	return verdict{
+		failure:     strings.TrimSuffix(clip(strings.Join(t.failures, "\n")+"\n", maxContractLines), "\n"),
+		explanation: clip(strings.Join(t.logs, "\n"), maxContractLines),
+	}
 }
 
 // skip ends a case that can't be tried.

@@ -412,7 +412,7 @@ func labelledGoroutines(key, value string) (n int, stack string) {
 		_ = p.WriteTo(&profile, 1) // a Builder does not fail
 	}
 	label := fmt.Sprintf("%q:%q", key, value)
-	_, groups, _ := strings.Cut(profile.String(), "\n") // behind their number
+	_, groups, _ := strings.Cut(profile.String(), "\n")   // behind their number
 	for group := range strings.SplitSeq(groups, "\n\n") { // "3 @ …", and what they have in common
 		if strings.Contains(group, label) {
 			many, _, _ := strings.Cut(group, " ")

@@ -155,6 +155,26 @@
 // transcript's text form up to 4 KiB; with "go test -artifacts" all of it is left in t.ArtifactDir. That text is a valid event stream, and a script:
 // [Transcript.Scripts] and [LoadScripts] make a server send it again. [Transcript.ExpectGolden] compares it with a file.
 //
+// # Contracts
+//
+// [TestClient] tests any client of event streams, which an adapter of a few lines brings, against the standard, and [TestHandler] any endpoint. Their cases are subtests, named by group and
+// point, "reconnecting/after an abort", under the protocol; each says which sentence it rests on.
+//
+//	parsing       every rule of the format, with each line end, whole and in pieces; events that are large, and many
+//	http          the request; statuses, content types, redirects, compression
+//	ends          of clients that do not come back: the clean end told from any other
+//	reconnecting  after every end; the reconnection time; Last-Event-ID; nothing lost, nothing twice
+//	life          Close, contexts, slow consumers, read timeouts; no goroutine and no connection left
+//
+//	response      headers, at once; other methods
+//	delivery      each event at once, to one and to a hundred, past a client that does not read, behind other handlers
+//	wire          a strict reading of the bytes; data as they were given; heartbeats
+//	resuming      behind the last event, nothing lost, nothing twice
+//	leaving       the handler returns, and leaves no goroutine
+//
+// A [Capability] that is listed in Without is not claimed: what needs it is skipped, and says so. A case that is listed in Known fails without failing the test, and one that passes there does.
+// The clients of most libraries take an [net/http.Client] or a transport, and can live in a testing/synctest bubble: for these the suites are on virtual time, and take seconds.
+//
 // # Flags
 //
 //	-ssetest.update           SSETEST_UPDATE=1          writes recordings and golden transcripts anew

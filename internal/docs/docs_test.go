@@ -23,11 +23,11 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestSnippetsOfTheREADMEAreCompiled requires each Go snippet to stand in examples_test.go, to the letter.
+// TestSnippetsOfTheREADMEAreCompiled requires each Go snippet to stand, to the letter, in examples_test.go, or where other modules are needed for it.
 func TestSnippetsOfTheREADMEAreCompiled(t *testing.T) {
 	snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
 	require.NotEmpty(t, snippets)
-	examples := read(t, "examples_test.go")
+	examples := read(t, "examples_test.go") + read(t, "internal/interop/clients_test.go")
 	for _, snippet := range snippets {
 		assert.Contains(t, examples, snippet[1])
 	}
