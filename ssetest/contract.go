@@ -95,7 +95,8 @@ type contractRun struct {
 	without []Capability
 	known   []string
 
-	hung bool // a bubble's clock stands still, and its goroutines are still there
+	beside bool // on real time, cases run beside each other
+	hung   bool // a bubble's clock stands still, and its goroutines are still there
 }
 
 // lacks returns a capability that a case needs and nobody claims.
@@ -137,6 +138,9 @@ func (r *contractRun) cases(t *testing.T, protocol string, virtual bool, cases [
 		t.Run(c.name, func(t *testing.T) {
 			if need, lacks := r.lacks(c); lacks {
 				t.Skipf("ssetest: the %s does not claim %v", r.of, need)
+			}
+			if r.beside && !virtual {
+				t.Parallel() // they wait most of the time
 			}
 			v := r.try(t, virtual, c)
 			known := r.isKnown(protocol, c.name)

@@ -16,7 +16,7 @@ type ClientContract struct {
 	_ [0]func() // may get fields that can't be compared
 
 	// Connect opens a stream with the client under test. It may return when the stream is open, or earlier, and then Next says what has become of it.
-	// The stream lasts until its Close, or until the context is done. Connect may be called while other streams are open.
+	// The stream lasts until its Close, or until the context is done. Connect may be called while other streams are open, and from several goroutines.
 	Connect func(ctx context.Context, r ConnectRequest) (ClientStream, error)
 
 	// Without lists what the client does not claim. The cases that need it are skipped, and say so.
@@ -75,7 +75,7 @@ type ClientStream interface {
 // reconnecting, ends. Each case is a subtest, which -run and -skip can choose, and says which sentence it rests on.
 //
 // A client that takes a transport is on a network in memory, on HTTP/1.1 and on HTTP/2 over TLS; and in testing/synctest bubbles, so that no wait takes any time.
-// Other clients are on real sockets and real time: see [CanTakeClient] and [CanVirtualTime]. TestClient can't be called in a bubble itself.
+// Other clients are on real sockets and real time, and their cases are parallel: see [CanTakeClient] and [CanVirtualTime]. TestClient can't be called in a bubble itself.
 //
 //	func TestMyClient(t *testing.T) {
 //		ssetest.TestClient(t, ssetest.ClientContract{
@@ -90,7 +90,7 @@ func TestClient(t *testing.T, c ClientContract) {
 	if c.Connect == nil {
 		t.Fatal("ssetest: TestClient: ClientContract.Connect is nil; it must open a stream with the client under test")
 	}
-	run := &contractRun{of: "client", without: c.Without, known: c.Known}
+	run := &contractRun{of: "client", beside: true, without: c.Without, known: c.Known}
 	var names []string
 	for _, p := range c.protocols() {
 		names = append(names, p.String())

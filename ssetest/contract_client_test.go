@@ -24,4 +24,10 @@ func TestOurClient(t *testing.T) {
 		contract.Without = []ssetest.Capability{ssetest.CanReconnect}
 		ssetest.TestClient(t, contract)
 	})
+	t.Run("on sockets, and real time", func(t *testing.T) {
+		t.Parallel()
+		contract := own(true)
+		contract.Without = []ssetest.Capability{ssetest.CanTakeClient}
+		ssetest.TestClient(t, contract)
+	})
 }

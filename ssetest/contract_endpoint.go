@@ -411,7 +411,6 @@ func (c *handlerTry) warm() {
 	c.awaitReturn()
 	c.settle()
 	c.own, _ = labelledGoroutines("ssetest.TestHandler", c.label)
-	c.emitted = 0
 }
 
 // awaitReturn waits until no call of the handler is going on, and ends the case where one is.

@@ -26,3 +26,9 @@ func TestOurLetters(t *testing.T) {
 	srv := ssetest.NewServer(t, &ssetest.Config{LetterInterval: time.Millisecond})
 	ssetest.TestHandler(t, ssetest.HandlerContract{URL: srv.URL + "/sse", Client: srv.Client()})
 }
+
+// TestOneHandlerForAllCases is on real time, and has emitted before.
+func TestOneHandlerForAllCases(t *testing.T) {
+	handler, emit := brokerContract("").New(t)
+	ssetest.TestHandler(t, ssetest.HandlerContract{Handler: handler, Emit: emit})
+}

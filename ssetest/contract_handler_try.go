@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -25,7 +26,6 @@ type handlerTry struct {
 	client   *http.Client
 	url      string
 	emit     func(e Event) // nil: it emits by itself
-	emitted  int
 	label    string
 	own      int // goroutines that the handler has all the time
 
@@ -127,10 +127,13 @@ func (c *handlerTry) settle() {
 	time.Sleep(20 * time.Millisecond) // nothing else can be known of a handler
 }
 
+// lastEmitted is the last ID that was emitted, to whatever handler: one that lives on remembers those of earlier cases.
+var lastEmitted atomic.Int64
+
 // next is the event that is emitted next, as long as the handler can carry it.
 func (c *handlerTry) next() Event {
-	c.emitted++
-	return Event{Type: "test", Data: fmt.Sprintf("event %d", c.emitted), ID: strconv.Itoa(c.emitted)}
+	id := strconv.FormatInt(lastEmitted.Add(1), 10)
+	return Event{Type: "test", Data: "event " + id, ID: id}
 }
 
 // send has the handler emit an event.

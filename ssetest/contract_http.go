@@ -228,7 +228,7 @@ func (c *clientTry) accept(feed *Feed, path string, r ConnectRequest) (*triedStr
 func (c *clientTry) mustOpenNothing(path string, mustSay bool) {
 	limit := 20 * c.unit()
 	if mustSay {
-		limit *= c.patience()
+		limit = c.limit()
 	}
 	s, err := c.connectWithin(limit, path, ConnectRequest{})
 	if err == nil {

@@ -185,8 +185,10 @@ func endMutations() []mutation {
 // lifeMutations are about Close, contexts, and being left alone.
 func lifeMutations() []mutation {
 	return slices.Concat(
-		each(back1, "life/close, life/several", "opens a stream with its first event", "hangs in Close when a response has ended", "waits for another event in Close", "comes back when it was closed",
+		each(back1, "life/close, life/several", "opens a stream with its first event", "hangs in Close when a response has ended", "waits for another event in Close",
 			"reads the response to its end in Close", "hands over its event though it was closed"),
+		// Where the server is away, it may do so at the very moment of Close.
+		each(back1, "life/close before, life/close on, life/close with, life/close while silent, life/close while it", "comes back when it was closed"),
 		each(back1, "life/", "ends a stream when it opens another", "ignores the context of Next", "loses an event when the context of Next is done", "ends the stream when the context of Next is done",
 			"waits in Next when it was closed"),
 		each(back1, "life/events that nobody", "drops events when 16 are waiting"),

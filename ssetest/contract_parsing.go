@@ -193,7 +193,7 @@ func (c *clientTry) patientWith(r rule, retry time.Duration) time.Duration {
 		return c.limit()
 	case c.virtual:
 		return time.Hour
-	case retry > time.Second:
+	case max(retry, r.Want.Retry) > time.Second:
 		return 100 * time.Millisecond
 	default:
 		return c.limit()

@@ -102,7 +102,7 @@ func reconnectCases() []clientCase {
 
 // mustSay ends the case where the client does not say that there will be no event any more.
 func (s *triedStream) mustSay() {
-	switch e, err := s.nextWithin(20 * s.c.unit()); err {
+	switch e, err := s.nextWithin(s.c.limit()); err {
 	case nil:
 		s.c.Fatalf("wanted no further event, but the client gives %v", e)
 	case errNoEvent:
