@@ -25,27 +25,32 @@ var refusals = []struct {
 	name string
 	with Response
 }{
-	{"201", Response{Status: http.StatusCreated}},
+	{"201", refused(http.StatusCreated)},
 	{"204", Response{Status: http.StatusNoContent}},
 	{"205", Response{Status: http.StatusResetContent}},
-	{"206", Response{Status: http.StatusPartialContent}},
-	{"400", Response{Status: http.StatusBadRequest}},
-	{"401", Response{Status: http.StatusUnauthorized}},
-	{"403", Response{Status: http.StatusForbidden}},
-	{"404", Response{Status: http.StatusNotFound}},
-	{"410", Response{Status: http.StatusGone}},
-	{"429", Response{Status: http.StatusTooManyRequests}},
-	{"500", Response{Status: http.StatusInternalServerError}},
-	{"502", Response{Status: http.StatusBadGateway}},
-	{"503", Response{Status: http.StatusServiceUnavailable}},
-	{"301 without Location", Response{Status: http.StatusMovedPermanently}},
-	{"307 without Location", Response{Status: http.StatusTemporaryRedirect}},
+	{"206", refused(http.StatusPartialContent)},
+	{"400", refused(http.StatusBadRequest)},
+	{"401", refused(http.StatusUnauthorized)},
+	{"403", refused(http.StatusForbidden)},
+	{"404", refused(http.StatusNotFound)},
+	{"410", refused(http.StatusGone)},
+	{"429", refused(http.StatusTooManyRequests)},
+	{"500", refused(http.StatusInternalServerError)},
+	{"502", refused(http.StatusBadGateway)},
+	{"503", refused(http.StatusServiceUnavailable)},
+	{"301 without Location", refused(http.StatusMovedPermanently)},
+	{"307 without Location", refused(http.StatusTemporaryRedirect)},
 	{"content type text/plain", typed("text/plain")},
 	{"content type application/json", typed("application/json")},
 	{"content type text/event-streams", typed("text/event-streams")},
 	{"content type text/event", typed("text/event")},
 	{"content type of another kind with ours as a parameter", typed("text/plain; a=text/event-stream")},
 	{"no content type", typed("")},
+}
+
+// refused has the content type of an event stream, so that only the status says what it is.
+func refused(status int) Response {
+	return Response{Status: status, Header: http.Header{"Content-Type": {"text/event-stream"}}}
 }
 
 func typed(contentType string) Response {

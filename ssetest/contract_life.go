@@ -37,6 +37,7 @@ func lifeCases() []clientCase {
 			s := c.mustConnect(path, ConnectRequest{})
 			s.mustGetData("x")
 			c.awaitEnded(path, c.limit())
+			c.moment()
 			s.close()
 			c.mustLeaveNothing()
 		}},
@@ -50,20 +51,21 @@ func lifeCases() []clientCase {
 			c.mustLeaveNothing()
 		}},
 		{name: "life/close while it waits to come back", rule: whatwg + sayClose, needs: []Capability{CanReconnect}, try: func(c *clientTry) {
-			path := c.serve(Script{Event{Data: "x", Retry: 5 * c.unit()}, Abort()}, Script{Data("never"), Hold()})
+			path := c.serve(Script{Event{Data: "x", Retry: 60 * c.unit()}, Abort()}, Script{Data("never"), Hold()})
 			s := c.mustConnect(path, ConnectRequest{})
 			s.mustGetData("x")
 			c.awaitEnded(path, c.limit())
+			c.moment()
 			s.close()
-			c.mustStayAway(path, 1, "though it was closed")
 			c.mustLeaveNothing()
+			c.mustStayAway(path, 1, "though it was closed")
 		}},
 		{name: "life/close while the server is away", rule: whatwg + sayClose, needs: []Capability{CanReconnect}, try: func(c *clientTry) {
 			path := c.serve(Script{Data("x"), Hold()}, Script{Data("never"), Hold()})
 			s := c.mustConnect(path, ConnectRequest{})
 			s.mustGetData("x")
 			c.srv.Down()
-			time.Sleep(3 * c.unit())
+			time.Sleep(3*c.unit() + c.unit()/2)
 			s.close()
 			c.srv.Up()
 			c.mustStayAway(path, 1, "though it was closed")
@@ -172,6 +174,9 @@ func timeoutCases() []clientCase {
 	}
 }
 
+// moment lets the client find what has been sent, and come to where it waits. It is less than the time after which it comes back.
+func (c *clientTry) moment() { time.Sleep(c.unit() / 2) }
+
 // slack is for machines that have other things to do.
 func (c *clientTry) slack() time.Duration {
 	if c.virtual {
@@ -185,8 +190,12 @@ func (c *clientTry) comesBack(script Script) {
 	path := c.serve(script, Script{Data("y"), Hold()})
 	s := c.mustConnect(path, ConnectRequest{ReadTimeout: 10 * c.unit()})
 	s.mustGetData("x", "y")
-	if id := c.requests(path)[1].LastEventID; id != "1" {
+	asked := c.requests(path)
+	if id := asked[1].LastEventID; id != "1" {
 		c.Fatalf("wanted the client to come back with Last-Event-ID: 1, but it sends %q", id)
+	}
+	if after := asked[1].Time.Sub(asked[0].Time); after < 10*c.unit() {
+		c.Fatalf("wanted the client to bear %v of silence, but it comes back after %v", 10*c.unit(), after)
 	}
 }
 
@@ -198,6 +207,7 @@ func (c *clientTry) closes(script Script, events int) {
 		s.mustGetData("x")
 	}
 	c.mustComeBack(path, 1) // Connect may have returned before it asks
+	c.moment()
 	s.close()
 	if !c.awaitEnded(path, c.limit()) {
 		c.Fatalf("the request is still there %v after Close", c.limit())

@@ -87,7 +87,7 @@ func reconnectCases() []clientCase {
 	for _, refusal := range []struct {
 		name string
 		with Response
-	}{{"another content type", typed("text/html")}, {"404", Response{Status: http.StatusNotFound}}, {"500", Response{Status: http.StatusInternalServerError}}} {
+	}{{"another content type", typed("text/html")}, {"404", refused(http.StatusNotFound)}, {"500", refused(http.StatusInternalServerError)}} {
 		add(refusal.name+" is the end", sayFailed, func(c *clientTry) {
 			path := c.serve(Script{Data("one"), Abort()}, Script{refusal.with, Data("never")}, Script{Data("never"), Hold()})
 			s := c.mustConnect(path, ConnectRequest{})

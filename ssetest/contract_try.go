@@ -194,8 +194,8 @@ func (g *gate) CloseIdleConnections() {
 type triedStream struct {
 	c      *clientTry
 	stream ClientStream
-	cancel context.CancelFunc
-	closed bool
+	cancel context.CancelFunc // of what Connect was given
+	closed atomic.Bool
 }
 
 // labelled calls the client. What it starts can be told by a label.
@@ -277,7 +277,10 @@ func (c *clientTry) connectWith(ctx context.Context, limit time.Duration, path s
 			return nil, fmt.Errorf("Connect: %w", to.err)
 		}
 		s := &triedStream{c: c, stream: to.stream, cancel: cancel}
-		c.Cleanup(s.close)
+		c.Cleanup(func() {
+			s.close()
+			s.cancel() // not earlier: Close has to do without it
+		})
 		return s, nil
 	default: // it has panicked
 		cancel()
@@ -367,13 +370,12 @@ func (c *clientTry) same(want, got Event) bool {
 
 // close closes the stream.
 func (s *triedStream) close() {
-	if s.closed {
+	const limit = 10 * time.Second
+	if s.closed.Swap(true) {
 		return
 	}
-	s.closed = true
-	defer s.cancel()
-	if !s.c.labelled(s.c.limit(), s.stream.Close) {
-		s.c.Errorf("Close has not returned within %v", s.c.limit())
+	if !s.c.labelled(limit, s.stream.Close) {
+		s.c.Errorf("Close has not returned within %v", limit)
 	}
 }
 
