@@ -1,9 +1,9 @@
 package ssetest
 
 import (
+	"context"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -23,8 +23,9 @@ const (
 	// Without it, the suite is on the loopback interface, on HTTP/1.1 without TLS, and on real time.
 	CanTakeClient Capability = iota + 1
 
-	// CanVirtualTime: it can live in a testing/synctest bubble, which is so for most code that does not wait for other goroutines of the process by
-	// a mutex or a socket, or start goroutines that it shares between its streams. Without it, the suite is on real time, and takes longer.
+	// CanVirtualTime: it can live in a testing/synctest bubble, which is so for most code that does not hold a mutex while it waits, wait for a socket, or share
+	// channels, timers and goroutines between its streams. Where a process ends with "fatal error: ... synctest channel from outside bubble", it is not so.
+	// Without it, the suite is on real time, and takes about half a minute.
 	CanVirtualTime
 
 	// CanHTTP2: it can speak HTTP/2.
@@ -51,6 +52,9 @@ const (
 	// CanReportEnds: where a stream ends and it does not come back, Next returns [io.EOF], or an error that wraps it, after the clean end of the response, and another error after any other end.
 	CanReportEnds
 
+	// CanCancelNext: Next returns when its context is done, and loses no event by that.
+	CanCancelNext
+
 	// CanReadTimeout: it takes a stream for broken that is silent for as long as ConnectRequest.ReadTimeout.
 	CanReadTimeout
 )
@@ -65,12 +69,17 @@ const (
 
 	// CanCarryIDs: the ID is, too.
 	CanCarryIDs
+
+	// CanRefuseMethods: other methods than the contract's are answered with something that has an end, such as 405, and HEAD without a stream.
+	// Many handlers leave that to a router in front of them.
+	CanRefuseMethods
 )
 
 var capabilityNames = map[Capability]string{
 	CanTakeClient: "CanTakeClient", CanVirtualTime: "CanVirtualTime", CanHTTP2: "CanHTTP2", CanReconnect: "CanReconnect", CanResume: "CanResume",
 	CanSetHeader: "CanSetHeader", CanPost: "CanPost", CanReportIDs: "CanReportIDs", CanReportComments: "CanReportComments", CanReportEnds: "CanReportEnds",
-	CanReadTimeout: "CanReadTimeout", CanCarryData: "CanCarryData", CanCarryTypes: "CanCarryTypes", CanCarryIDs: "CanCarryIDs",
+	CanCancelNext: "CanCancelNext", CanReadTimeout: "CanReadTimeout", CanCarryData: "CanCarryData", CanCarryTypes: "CanCarryTypes", CanCarryIDs: "CanCarryIDs",
+	CanRefuseMethods: "CanRefuseMethods",
 }
 
 // String returns the constant's name.
@@ -86,6 +95,7 @@ type contractCase struct {
 	name  string // "reconnecting/after an abort"
 	rule  string // the sentence that it rests on, and where that stands
 	needs []Capability
+	skip  string // why it is not for this client or handler; "" where it is
 	try   func(t *contractT)
 }
 
@@ -120,14 +130,19 @@ func (r *contractRun) isKnown(protocol, name string) bool {
 	})
 }
 
-// checkKnown fails a test where a name that is listed is that of no case.
-func (r *contractRun) checkKnown(t *testing.T, protocols []string, cases []contractCase) {
+// check fails a test where a capability is listed that is none here, or a name that is that of no case.
+func (r *contractRun) check(t *testing.T, capabilities []Capability, protocols []string, cases []contractCase) {
 	t.Helper()
+	for _, c := range r.without {
+		if !slices.Contains(capabilities, c) {
+			t.Errorf("ssetest: Without has %v, which is no capability of a %s", c, r.of)
+		}
+	}
 	for _, known := range r.known {
 		if !slices.ContainsFunc(cases, func(c contractCase) bool {
 			return subtestName(c.name) == subtestName(known) || slices.ContainsFunc(protocols, func(p string) bool { return p+"/"+subtestName(c.name) == subtestName(known) })
 		}) {
-			t.Errorf("ssetest: Known has %q, which is the name of no case", known)
+			t.Errorf("ssetest: Known has %q, which is the name of no case; go test -v shows them, under their protocol", known)
 		}
 	}
 }
@@ -136,6 +151,9 @@ func (r *contractRun) checkKnown(t *testing.T, protocols []string, cases []contr
 func (r *contractRun) cases(t *testing.T, protocol string, virtual bool, cases []contractCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			if c.skip != "" {
+				t.Skip("ssetest: " + c.skip)
+			}
 			if need, lacks := r.lacks(c); lacks {
 				t.Skipf("ssetest: the %s does not claim %v", r.of, need)
 			}
@@ -160,7 +178,7 @@ func (r *contractRun) cases(t *testing.T, protocol string, virtual bool, cases [
 
 const (
 	// hungAfter is how long a bubble may take, of real time.
-	hungAfter = time.Minute
+	hungAfter = 40 * time.Second
 
 	// lingering is for what waits for a time that comes soon, and would be left in the bubble for ever.
 	lingering = 5 * time.Minute
@@ -206,8 +224,8 @@ func (r *contractRun) try(t *testing.T, virtual bool, c contractCase) verdict {
 	case <-done:
 	case <-time.After(hungAfter):
 		r.hung = true
-		ct.Errorf("after %v of real time the clock of its testing/synctest bubble stands still: the %s waits for something that is not in the bubble, or never waits; "+
-			"list CanVirtualTime in Without", hungAfter, r.of)
+		ct.Errorf("after %v of real time the clock of its testing/synctest bubble stands still: the %s is deadlocked by a mutex, waits for something that is not in the bubble, or never waits. "+
+			"If it is no deadlock, list CanVirtualTime in Without", hungAfter, r.of)
 	}
 	return ct.verdict()
 }
@@ -222,11 +240,15 @@ type contractT struct {
 	logs     []string
 	cleanups []func()
 	skipped  string // why; "" where it is not
+	context  context.Context
+	cancel   context.CancelFunc
 }
 
 // run runs a case, and its cleanups.
 func (t *contractT) run(try func(t *contractT)) {
+	t.context, t.cancel = context.WithCancel(context.Background())
 	t.guard(func() { try(t) })
+	t.cancel() // before the cleanups, as with any test
 	for {
 		t.mu.Lock()
 		last := len(t.cleanups) - 1
@@ -248,7 +270,7 @@ func (t *contractT) guard(f func()) {
 		defer close(done)
 		defer func() {
 			if value := recover(); value != nil {
-				t.Errorf("panic: %v\n%s", value, debug.Stack())
+				t.Errorf("panic: %v\n%s", value, panicStack())
 			}
 		}()
 		f()
@@ -262,6 +284,9 @@ func (t *contractT) verdict() verdict {
 	if len(t.failures) == 0 {
 		return verdict{skipped: t.skipped}
 	}
+	for i, failure := range t.failures {
+		t.failures[i] = strings.TrimPrefix(failure, "ssetest: ")
+	}
 	return verdict{
 		failure:     strings.TrimSuffix(clip(strings.Join(t.failures, "\n")+"\n", maxContractLines), "\n"),
 		explanation: clip(strings.Join(t.logs, "\n"), maxContractLines),
@@ -273,7 +298,7 @@ func (t *contractT) skip(why string) {
 	t.mu.Lock()
 	t.skipped = why
 	t.mu.Unlock()
-	t.FailNow()
+	runtime.Goexit()
 }
 
 // Failed reports whether something was wrong.
@@ -302,9 +327,25 @@ func (t *contractT) Error(args ...any)               { t.add(&t.failures, fmt.Sp
 func (t *contractT) Errorf(format string, args ...any) {
 	t.add(&t.failures, fmt.Sprintf(format, args...))
 }
-func (t *contractT) FailNow()                          { runtime.Goexit() }
+func (t *contractT) Context() context.Context          { return t.context }
+func (t *contractT) Skip(args ...any)                  { t.skip(fmt.Sprint(args...)) }
+func (t *contractT) Skipf(format string, args ...any)  { t.skip(fmt.Sprintf(format, args...)) }
+func (t *contractT) SkipNow()                          { t.skip("skipped") }
 func (t *contractT) Fatal(args ...any)                 { t.Error(args...); t.FailNow() }
 func (t *contractT) Fatalf(format string, args ...any) { t.Errorf(format, args...); t.FailNow() }
+
+// Fail fails the case, with nothing to say where nothing has been said.
+func (t *contractT) Fail() {
+	if !t.Failed() {
+		t.Error("it has failed, without a word")
+	}
+}
+
+// FailNow ends the case.
+func (t *contractT) FailNow() {
+	t.Fail()
+	runtime.Goexit()
+}
 
 // limit is how long a case waits for what must come.
 func (t *contractT) limit() time.Duration {
@@ -327,6 +368,11 @@ func (t *contractT) within(limit time.Duration, f func()) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() {
+			if value := recover(); value != nil {
+				t.Errorf("panic: %v\n%s", value, panicStack())
+			}
+		}()
 		f()
 	}()
 	timer := time.NewTimer(limit)

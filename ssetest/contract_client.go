@@ -31,12 +31,13 @@ type ClientContract struct {
 type ConnectRequest struct {
 	URL string
 
-	// Client is what reaches the server: by itself, or by its Transport. For a client that takes neither, Without has CanTakeClient.
+	// Client is what reaches the server: by itself, or by its Transport, an [http.RoundTripper]. A client that takes neither must have CanTakeClient in Without:
+	// it is then tested on a real socket, on HTTP/1.1 and on real time.
 	Client *http.Client
 
 	Method      string      // "GET", or else it is for CanPost
-	Header      http.Header // never nil; for CanSetHeader
-	Body        []byte      // for CanPost
+	Header      http.Header // never nil, and not to be changed; for CanSetHeader
+	Body        []byte      // not to be changed; for CanPost
 	LastEventID string      // for CanResume; "" is none
 
 	// ReconnectionTime is for how long to wait before coming back, until the server says something else. A client that has a value of its own may leave it at that:
@@ -44,7 +45,7 @@ type ConnectRequest struct {
 	ReconnectionTime time.Duration
 
 	ReadTimeout time.Duration     // for CanReadTimeout; 0 is none
-	OnComment   func(text string) // for CanReportComments; never nil
+	OnComment   func(text string) // for CanReportComments; never nil, and to be called before Next returns what comes behind the comment, by whatever goroutine
 }
 
 // Request returns the request as one of net/http's, with the header, the body, and Last-Event-ID and Accept set.
@@ -63,11 +64,12 @@ func (r ConnectRequest) Request(ctx context.Context) (*http.Request, error) {
 
 // A ClientStream is a stream that a client under test has opened. An [*EventSource] is one.
 type ClientStream interface {
-	// Next returns the next event, and waits for it. An error says that there will be none any more, or that the context is done.
-	// An event's Type may be "" where it is "message". Its Retry does not matter.
+	// Next returns the next event, and waits for it. An error says that there will be none any more, and later calls return it again, or that the context is done,
+	// and later calls go on. An event's Type may be "" where it is "message". Its Retry does not matter.
+	// One goroutine at a time calls Next.
 	Next(ctx context.Context) (Event, error)
 
-	// Close ends the stream. Nothing of it is left then.
+	// Close ends the stream, and a Next that waits in another goroutine. Five seconds later nothing of it is left. It is called once.
 	Close()
 }
 
@@ -95,11 +97,35 @@ func TestClient(t *testing.T, c ClientContract) {
 	for _, p := range c.protocols() {
 		names = append(names, p.String())
 	}
-	run.checkKnown(t, names, clientCases(&c, HTTP2))
-	for _, p := range c.protocols() {
+	run.check(t, clientCapabilities, names, clientCases(&c, HTTP2))
+	virtual := c.claims(CanTakeClient, CanVirtualTime)
+	if v := run.try(t, virtual, contractCase{try: func(t *contractT) { newClientTry(t, &c, c.protocols()[0]).reach() }}); v.failure != "" {
+		t.Fatalf("ssetest: %s", v.failure)
+	}
+	for _, p := range []Protocol{HTTP1, HTTP2} {
 		t.Run(p.String(), func(t *testing.T) {
-			run.cases(t, p.String(), c.claims(CanTakeClient, CanVirtualTime), clientCases(&c, p))
+			if !slices.Contains(c.protocols(), p) {
+				t.Skip("ssetest: the client does not claim CanTakeClient and CanHTTP2")
+			}
+			run.cases(t, p.String(), virtual, clientCases(&c, p))
 		})
+	}
+}
+
+var clientCapabilities = []Capability{
+	CanTakeClient, CanVirtualTime, CanHTTP2, CanReconnect, CanResume, CanSetHeader, CanPost, CanReportIDs, CanReportComments, CanReportEnds, CanCancelNext, CanReadTimeout,
+}
+
+// reach sees that the client comes to the server at all, before it is asked for more. What it starts once for all its streams belongs to no case.
+func (c *clientTry) reach() {
+	path := c.serve(Script{Data("x"), Hold()})
+	s, err := c.connectWithin(c.limit(), path, ConnectRequest{})
+	if err == nil {
+		_, err = s.nextWithin(min(c.limit(), time.Minute))
+		s.close()
+	}
+	if len(c.requests(path)) == 0 {
+		c.Fatalf("no request of the client has reached the server (%v); if it takes neither ConnectRequest.Client nor its Transport, list CanTakeClient in Without", err)
 	}
 }
 
@@ -130,10 +156,14 @@ func clientCases(contract *ClientContract, p Protocol) []contractCase {
 	var cases []contractCase
 	for _, all := range [][]clientCase{parsingCases(), httpCases(), endCases(), reconnectCases(), lifeCases()} {
 		for _, c := range all {
-			if c.only != nil && !slices.Contains(c.only, p) || c.alone && contract.claims(CanReconnect) {
+			if c.only != nil && !slices.Contains(c.only, p) {
 				continue
 			}
-			cases = append(cases, contractCase{name: c.name, rule: c.rule, needs: c.needs, try: func(t *contractT) {
+			skip := ""
+			if c.alone && contract.claims(CanReconnect) {
+				skip = "it is for clients that do not come back"
+			}
+			cases = append(cases, contractCase{name: c.name, rule: c.rule, needs: c.needs, skip: skip, try: func(t *contractT) {
 				c.try(newClientTry(t, contract, p))
 			}})
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,7 +21,8 @@ type HandlerContract struct {
 	// Handler is one handler for all cases, on real time.
 	Handler http.Handler
 
-	// URL is where a server runs that has the endpoint, and Client what reaches it, [http.DefaultClient] by default.
+	// URL is where a server runs that has the endpoint, and Client what reaches it, [http.DefaultClient] by default. What needs a handler in this process is skipped:
+	// whether it returns, and how it is behind other handlers.
 	URL    string
 	Client *http.Client
 
@@ -35,7 +37,8 @@ type HandlerContract struct {
 	Header http.Header
 	Body   []byte
 
-	// Heartbeat is the longest time for which a stream is promised to be silent. 0: nothing is promised. On real time, only up to a second is tried.
+	// Heartbeat is the longest time for which a stream is promised to be silent. 0: nothing is promised. On real time, only up to a second is tried,
+	// and a second more is borne.
 	Heartbeat time.Duration
 
 	// Without lists what the endpoint does not claim. The cases that need it are skipped, and say so.
@@ -64,8 +67,11 @@ type HandlerContract struct {
 // It can't be called in a testing/synctest bubble: New is called in one.
 func TestHandler(t *testing.T, c HandlerContract) {
 	t.Helper()
-	if given := c.given(); given != 1 {
-		t.Fatalf("ssetest: TestHandler: %d of HandlerContract's New, Handler and URL are set; it must be one", given)
+	if c.given() != 1 {
+		t.Fatal("ssetest: TestHandler: of HandlerContract's New, Handler and URL, one must be set, and no other")
+	}
+	if c.Path != "" && !strings.HasPrefix(c.Path, "/") {
+		t.Fatalf("ssetest: TestHandler: HandlerContract.Path is %q; it must begin with a slash", c.Path)
 	}
 	if c.New != nil && c.Emit != nil {
 		t.Fatal("ssetest: TestHandler: HandlerContract.Emit is for Handler and URL; New returns its own")
@@ -79,13 +85,15 @@ func TestHandler(t *testing.T, c HandlerContract) {
 	if c.URL != "" {
 		names = []string{"URL"}
 	}
-	run.checkKnown(t, names, handlerCases(&c, HTTP1))
+	run.check(t, handlerCapabilities, names, handlerCases(&c, HTTP1))
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
 			run.cases(t, name, c.virtual(), handlerCases(&c, protocols[i]))
 		})
 	}
 }
+
+var handlerCapabilities = []Capability{CanVirtualTime, CanResume, CanCarryData, CanCarryTypes, CanCarryIDs, CanRefuseMethods}
 
 func (c *HandlerContract) given() int {
 	n := 0
@@ -116,7 +124,9 @@ func (c *HandlerContract) request(ctx context.Context, method, url string) (*htt
 	if c.Header != nil {
 		r.Header = c.Header.Clone()
 	}
-	r.Header.Set("Accept", "text/event-stream")
+	if r.Header.Get("Accept") == "" {
+		r.Header.Set("Accept", "text/event-stream")
+	}
 	return r, nil
 }
 
@@ -142,10 +152,11 @@ func handlerCases(contract *HandlerContract, p Protocol) []contractCase {
 	var cases []contractCase
 	for _, all := range [][]handlerCase{responseCases(), deliveryCases(), wireCases(), resumeCases(), leaveCases()} {
 		for _, c := range all {
+			skip := ""
 			if c.local && contract.URL != "" {
-				continue
+				skip = "it is for handlers in this process"
 			}
-			cases = append(cases, contractCase{name: c.name, rule: c.rule, needs: c.needs, try: func(t *contractT) {
+			cases = append(cases, contractCase{name: c.name, rule: c.rule, needs: c.needs, skip: skip, try: func(t *contractT) {
 				try := newHandlerTry(t, contract, p)
 				if c.emits && try.emit == nil {
 					t.skip("the handler emits by itself")

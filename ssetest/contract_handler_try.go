@@ -67,6 +67,8 @@ func (c *handlerTry) serve(h http.Handler, p Protocol) {
 	server := &contractT{TB: c.TB, virtual: c.virtual}
 	c.Cleanup(func() {
 		server.run(func(*contractT) {})
+		server.mu.Lock()
+		defer server.mu.Unlock()
 		for _, failure := range server.failures {
 			if !strings.Contains(failure, "has not returned") && !strings.Contains(failure, "have not been closed") {
 				c.Error(failure)
@@ -142,7 +144,7 @@ func (c *handlerTry) send(e Event) Event {
 		return e
 	}
 	if !c.within(c.prompt(), func() { c.emit(e) }) {
-		c.Fatalf("Emit has not returned within %v", c.prompt())
+		c.Fatalf("Emit has not returned within %v: does it wait for a client that does not read, or has left?", c.prompt())
 	}
 	return e
 }
@@ -254,7 +256,7 @@ func (s *endpointStream) await(limit time.Duration, holds func() bool) bool {
 // mustAnswer waits for the headers, and ends the case where none come, or those of no event stream.
 func (s *endpointStream) mustAnswer() *http.Response {
 	if !s.await(s.c.limit(), func() bool { return s.response != nil || s.err != nil }) {
-		s.c.Fatalf("wanted a response, but there is none within %v", s.c.limit())
+		s.c.Fatalf("wanted a response, but there is none within %v: are its headers flushed?", s.c.limit())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
