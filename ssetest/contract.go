@@ -178,10 +178,10 @@ func (r *contractRun) cases(t *testing.T, protocol string, virtual bool, cases [
 
 const (
 	// hungAfter is how long a bubble may take, of real time.
-	hungAfter = 40 * time.Second
+	hungAfter = time.Minute
 
 	// lingering is for what waits for a time that comes soon, and would be left in the bubble for ever.
-	lingering = 5 * time.Minute
+	lingering = 30 * time.Second
 
 	// maxContractLines bounds what a case says when it fails.
 	maxContractLines = 40
@@ -363,22 +363,30 @@ func (t *contractT) unit() time.Duration {
 	return 10 * time.Millisecond
 }
 
-// within calls a function in a goroutine of its own, and reports false where it has not returned within a limit.
+// within calls a function in a goroutine of its own, and reports false where it has not returned within a limit. Where it ends without returning, so does the case.
 func (t *contractT) within(limit time.Duration, f func()) bool {
 	done := make(chan struct{})
+	returned := false
 	go func() {
 		defer close(done)
 		defer func() {
-			if value := recover(); value != nil {
+			switch value := recover(); {
+			case value != nil:
 				t.Errorf("panic: %v\n%s", value, panicStack())
+			case !returned:
+				t.Errorf("the goroutine was ended by runtime.Goexit: has it called FailNow, Fatal or Skip of another test?")
 			}
 		}()
 		f()
+		returned = true
 	}()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
+		if !returned {
+			t.FailNow()
+		}
 		return true
 	case <-timer.C:
 		return false

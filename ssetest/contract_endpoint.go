@@ -89,7 +89,7 @@ func (c *handlerTry) mustEndBy(method string) *http.Response {
 	s := c.open(func(r *http.Request) {
 		r.Method = method
 		if method == http.MethodHead || method == http.MethodGet {
-			r.Body = nil
+			r.Body, r.GetBody, r.ContentLength = nil, nil, 0
 		}
 	})
 	r := s.mustAnswer()
@@ -324,8 +324,24 @@ func resumeCases() []handlerCase {
 			back.mu.Lock()
 			got := slices.Clone(back.events[:min(len(rest), len(back.events))])
 			back.mu.Unlock()
+			again := c.open(func(r *http.Request) { r.Header.Set("Last-Event-ID", first[before-1].ID) })
+			again.await(c.limit(), func() bool { return len(again.events) >= len(rest) || again.err != nil })
+			again.mu.Lock()
+			twice := slices.Clone(again.events[:min(len(rest), len(again.events))])
+			again.mu.Unlock()
+			if !slices.Equal(twice, rest) {
+				c.Errorf("wanted another client that resumes there to get the same, %s\nbut it gets %s", oneLineEach(rest), oneLineEach(twice))
+			}
 			if !slices.Equal(got, rest) {
 				c.Errorf("wanted, behind the event with the ID %q, %s\nbut a client that resumes there gets %s", first[before-1].ID, oneLineEach(rest), oneLineEach(got))
+			}
+		}},
+		{name: "resuming/an ID that nobody knows", rule: whatwg + sayFail + " A client that is refused never comes back.", needs: needs, try: func(c *handlerTry) {
+			s := c.open(func(r *http.Request) { r.Header.Set("Last-Event-ID", "987654321") })
+			e := c.sendNext()
+			s.mustStream()
+			if c.emit != nil {
+				s.mustCarry(0, e)
 			}
 		}},
 		{name: "resuming/behind the last event", rule: whatwg + sayResume, needs: needs, emits: true, try: func(c *handlerTry) {
@@ -424,7 +440,7 @@ func (c *handlerTry) warm() {
 
 // awaitReturn waits until no call of the handler is going on, and ends the case where one is.
 func (c *handlerTry) awaitReturn() {
-	limit := min(c.limit(), time.Minute)
+	limit := min(c.limit(), 10*time.Second)
 	if !c.awaitCalls(limit, func() bool { return c.returned == c.entered }) {
 		c.Fatalf("the client has gone, and %v later its handler has not returned; it must watch its request's context", limit)
 	}
@@ -434,7 +450,7 @@ func (c *handlerTry) awaitReturn() {
 func (c *handlerTry) mustReturn() {
 	c.awaitReturn()
 	const looks = 50
-	limit, left := min(c.limit(), time.Minute), ""
+	limit, left := min(c.limit(), 10*time.Second), ""
 	for range looks {
 		n, stack := labelledGoroutines("ssetest.TestHandler", c.label)
 		if n <= c.own {

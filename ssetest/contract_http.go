@@ -120,6 +120,24 @@ func httpCases() []clientCase {
 				s.mustGetData(strconv.Itoa(i))
 			}
 		}},
+		{name: "http/redirects, five of them", rule: whatwg + sayFollow, try: func(c *clientTry) {
+			to := c.serve(Script{Data("x"), Hold()})
+			for range 5 {
+				from := c.path()
+				c.srv.Handle(from, http.RedirectHandler(to, http.StatusTemporaryRedirect))
+				to = from
+			}
+			c.mustConnect(to, ConnectRequest{}).mustGetData("x")
+		}},
+		{name: "http/redirect keeps the header", needs: []Capability{CanSetHeader}, rule: "Fetch, HTTP-redirect fetch: of the header list, what depends on the origin is removed where that is another, and nothing else.", try: func(c *clientTry) {
+			to := c.serve(Script{Data("x"), Hold()})
+			path := c.path()
+			c.srv.Handle(path, http.RedirectHandler(to, http.StatusTemporaryRedirect))
+			c.mustConnect(path, ConnectRequest{Header: http.Header{"X-Key": {"x"}}}).mustGetData("x")
+			if got := c.requests(to)[0].Header.Get("X-Key"); got != "x" {
+				c.Errorf("wanted the header X-Key: x, but the client sends %q", got)
+			}
+		}},
 		{name: "http/redirect without end", rule: "Fetch, HTTP-redirect fetch: If request's redirect count is 20, then return a network error.", try: func(c *clientTry) {
 			path := c.path()
 			c.srv.Handle(path, http.RedirectHandler(path, http.StatusFound))

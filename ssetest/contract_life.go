@@ -86,6 +86,20 @@ func lifeCases() []clientCase {
 			s.close()
 			c.mustLeaveNothing()
 		}},
+		{name: "life/a context that is cancelled while it waits to come back", rule: sayCancel, needs: []Capability{CanReconnect}, try: func(c *clientTry) {
+			path := c.serve(Script{Event{Data: "x", Retry: 20 * c.unit()}, Abort()}, Script{Data("never"), Hold()})
+			s := c.mustConnect(path, ConnectRequest{})
+			s.mustGetData("x")
+			c.awaitEnded(path, c.limit())
+			c.moment()
+			s.cancel()
+			if e, err := s.next(); err == nil {
+				c.Fatalf("wanted no further event, but the client gives %v", e)
+			}
+			c.mustStayAway(path, 1, "though its context was cancelled")
+			s.close()
+			c.mustLeaveNothing()
+		}},
 		{name: "life/a context that is done when a response does not come", rule: sayCancel, try: func(c *clientTry) {
 			path := c.serve(Script{Response{Delay: 100 * c.limit()}, Data("never")})
 			ctx, cancel := context.WithTimeout(context.Background(), c.unit())

@@ -35,12 +35,12 @@ func reconnectCases() []clientCase {
 			if unfinished {
 				name += ", within an event"
 				rule = whatwg + sayUnfinished
-				script = append(script, Raw("id: 2\ndata: tw"))
+				script = append(script, Raw("id: 2\nevent: x\ndata: tw"))
 			}
 			cases = append(cases, clientCase{name: "reconnecting/" + name, rule: rule, needs: needs, only: end.only, try: func(c *clientTry) {
-				path := c.serve(append(script, end.step), Script{Event{ID: "2", Data: "two"}, Hold()})
+				path := c.serve(append(script, end.step), Script{Data("two"), Event{ID: "3", Data: "three"}, Hold()})
 				s := c.mustConnect(path, ConnectRequest{})
-				s.mustGetData("one", "two")
+				s.mustGet(Event{ID: "1", Data: "one"}, Event{ID: "1", Data: "two"}, Event{ID: "3", Data: "three"}) // the last event ID stays
 				if id := c.mustComeBack(path, 2).LastEventID; id != "1" {
 					c.Errorf("wanted the client to come back with Last-Event-ID: 1, since that is the last event that was finished, but it sends %q", id)
 				}
@@ -66,6 +66,23 @@ func reconnectCases() []clientCase {
 			data = append(data, strconv.Itoa(i))
 		}
 		c.mustConnect(c.serve(scripts...), ConnectRequest{}).mustGetData(data...)
+	})
+	add("events that nobody has taken", sayReestablish, func(c *clientTry) {
+		path := c.serve(Script{Data("1"), Data("2"), Data("3"), Abort()}, Script{Data("4"), Data("5"), Hold()})
+		s := c.mustConnect(path, ConnectRequest{})
+		s.mustGetData("1")
+		c.awaitRequests(path, 2, 20*c.unit()) // a client may come back later, when they are taken
+		s.mustGetData("2", "3", "4", "5")
+	})
+	cases = append(cases, clientCase{
+		name: "reconnecting/with the same request", rule: whatwg + "9.2.3: Let request be the EventSource object's request.", needs: []Capability{CanReconnect},
+		try: func(c *clientTry) { c.sameRequest(ConnectRequest{}) },
+	}, clientCase{
+		name: "reconnecting/with the same header", rule: whatwg + "9.2.3: Let request be the EventSource object's request.", needs: []Capability{CanReconnect, CanSetHeader},
+		try: func(c *clientTry) { c.sameRequest(ConnectRequest{Header: http.Header{"Authorization": {"Bearer x"}}}) },
+	}, clientCase{
+		name: "reconnecting/with the same body", rule: whatwg + "9.2.3: Let request be the EventSource object's request.", needs: []Capability{CanReconnect, CanPost},
+		try: func(c *clientTry) { c.sameRequest(ConnectRequest{Method: http.MethodPost, Body: []byte("x=1")}) },
 	})
 	add("when the server is away for a while", sayReestablish, func(c *clientTry) {
 		path := c.serve(Script{Data("one"), Hold()}, Script{Data("two"), Hold()})
@@ -100,6 +117,26 @@ func reconnectCases() []clientCase {
 		})
 	}
 	return append(append(cases, delayCases()...), lastEventIDCases()...)
+}
+
+// sameRequest has a client come back twice, and compares what it asks.
+func (c *clientTry) sameRequest(r ConnectRequest) {
+	path := c.serve(Script{Data("1"), Abort()}, Script{Data("2"), Abort()}, Script{Data("3"), Hold()})
+	c.mustConnect(path+"?a=b&c=d%20e", r).mustGetData("1", "2", "3")
+	asked := c.requests(path)
+	for i, a := range asked {
+		if a.URL.RawQuery != "a=b&c=d%20e" {
+			c.Fatalf("wanted the query a=b&c=d%%20e in request %d, but the client sends %q", i+1, a.URL.RawQuery)
+		}
+		if a.Method != asked[0].Method || a.Body != asked[0].Body {
+			c.Fatalf("wanted request %d to be %s with the body %q, but the client sends %s with %q", i+1, asked[0].Method, asked[0].Body, a.Method, a.Body)
+		}
+		for _, name := range []string{"Accept", "Cache-Control", "Authorization"} {
+			if got, want := a.Header.Get(name), asked[0].Header.Get(name); got != want {
+				c.Fatalf("wanted the header %s: %s in request %d, but the client sends %q", name, want, i+1, got)
+			}
+		}
+	}
 }
 
 // An aheadNext is a call of Next that waits while the case looks elsewhere: some clients come back only there.
@@ -210,9 +247,9 @@ func lastEventIDCases() []clientCase {
 			}
 			path := c.serve(append(scripts, Script{Data(lastMessage), Hold()})...)
 			s := c.mustConnect(path, ConnectRequest{})
-			for {
-				if e, err := s.next(); err != nil {
-					c.Fatalf("wanted %d streams, but Next has failed: %v", len(k.streams)+1, err)
+			for n := 0; ; n++ {
+				if e, err := s.next(); err != nil || n > 10*len(k.streams) {
+					c.Fatalf("wanted %d streams, but Next has failed, or gives other events (%v): %v", len(k.streams)+1, e, err)
 				} else if e.Data == lastMessage {
 					break
 				}

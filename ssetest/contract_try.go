@@ -277,10 +277,9 @@ func (c *clientTry) connectWith(ctx context.Context, limit time.Duration, path s
 			s.cancel() // not earlier: Close has to do without it
 		})
 		return s, nil
-	default: // it has panicked
+	default: // it was ended, which has ended the case
 		cancel()
-		c.FailNow()
-		return nil, nil
+		return nil, errNoStream
 	}
 }
 
@@ -331,6 +330,19 @@ func (s *triedStream) next() (Event, error) {
 		s.c.Fatalf("the client gives no event within %v, and no error", s.c.limit())
 	}
 	return e, err
+}
+
+// mustGet ends the case where the next events are others than these, or there are none.
+func (s *triedStream) mustGet(wanted ...Event) {
+	for i, want := range wanted {
+		got, err := s.next()
+		if err != nil {
+			s.c.Fatalf("wanted event %d to be %v, but Next has failed: %v", i+1, want, err)
+		}
+		if !s.c.same(want, got) {
+			s.c.Fatalf("wanted event %d to be %v, but the client gives %v", i+1, want, got)
+		}
+	}
 }
 
 // mustGetData ends the case where the next events have other data than this, or there are none.

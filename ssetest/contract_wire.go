@@ -124,15 +124,24 @@ func wireCases() []handlerCase {
 			s := c.open(nil)
 			texts := []string{
 				"one line", "two\nlines", "a blank line\n\nwithin", " spaces around ", ": a colon", "data: a field", "\ttab", "a trailing line end\n", "\n", "\"quoted\" <b>&amp;</b> %0A \\n",
-				"\u00FC\u20AC\U0001F600", "\uFEFFmark", strings.Repeat("long ", 50_000),
+				"\u00FC\u20AC\U0001F600", "\uFEFFmark", strings.Repeat("long ", 50_000), "a\rdata: injected", "a\r\nid: injected", "[DONE]",
 			}
 			for i, text := range texts {
 				e := c.next()
 				e.Data = text
 				c.send(e)
-				if got := s.mustTake(i); got.Data != text {
-					c.Errorf("wanted the data to be %.100q, as it was emitted, but they are %.100q", text, got.Data)
+				want := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text) // a line end is none of the three any more
+				if got := s.mustTake(i); got.Data != want {
+					c.Errorf("wanted the data to be %.100q, as it was emitted, but they are %.100q", want, got.Data)
 				}
+			}
+		},
+	}, handlerCase{
+		name: "wire/IDs and types as they are", rule: whatwg + "9.2.6: " + sayID + " " + sayType, needs: []Capability{CanCarryIDs, CanCarryTypes}, emits: true,
+		try: func(c *handlerTry) {
+			s := c.open(nil)
+			for i, e := range []Event{{Type: "Two words", ID: "a b/c", Data: "x"}, {Type: "error", ID: "\u00FC\u20AC", Data: "x"}, {Type: "message", ID: strings.Repeat("0123456789", 20), Data: "x"}} {
+				s.mustCarry(i, c.send(e))
 			}
 		},
 	}, handlerCase{
@@ -148,11 +157,24 @@ func wireCases() []handlerCase {
 			s := c.open(nil)
 			s.mustStream()
 			const beats = 5
-			s.await(beats*promised+promised/2, func() bool { return s.err != nil })
+			sent := 0
+			for range 2 { // a heartbeat goes on behind an event
+				s.await(beats*promised+promised/2, func() bool { return s.err != nil })
+				if c.emit != nil {
+					s.mustCarry(sent, c.sendNext())
+					sent++
+				}
+			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if s.err != nil && c.emit == nil {
+				return // it has come to its end
+			}
 			if s.err != nil {
-				return
+				c.Fatalf("wanted the stream to go on, as its heartbeats promise, but it has ended: %v", s.err)
+			}
+			if c.emit != nil && len(s.events) > sent {
+				c.Errorf("wanted heartbeats to be no events, but there is %v", s.events[len(s.events)-1])
 			}
 			if silence := max(s.gap, time.Since(s.last)); silence > promised+c.lateness() {
 				c.Errorf("wanted no silence longer than %v, but there is one of %v", promised, silence)

@@ -88,6 +88,29 @@ func (c *walledConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+func (c *walledConn) Read(p []byte) (int, error) {
+	if (c.server.bubble != "") != inBubble() {
+		return 0, c.server.checkBubble()
+	}
+	return c.Conn.Read(p)
+}
+
+// CloseWrite ends what this side writes, where the network can.
+func (c *walledConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SetLinger with 0 has Close reset the connection, where the network can.
+func (c *walledConn) SetLinger(sec int) error {
+	if linger, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		return linger.SetLinger(sec)
+	}
+	return errors.ErrUnsupported
+}
+
 // The deadlines are refused as well: one of the virtual time of a bubble would be in the past elsewhere.
 
 func (c *walledConn) SetDeadline(t time.Time) error { return c.setDeadline(c.Conn.SetDeadline, t) }

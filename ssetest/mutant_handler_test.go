@@ -48,7 +48,7 @@ func (b *broker) emit(e ssetest.Event) {
 		for _, stream := range b.open() {
 			select {
 			case stream <- e:
-			case <-time.After(2 * time.Minute): // longer than anybody waits for it
+			case <-time.After(25 * time.Second): // longer than anybody waits for it
 			}
 		}
 		return
@@ -154,7 +154,7 @@ func (b *broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		flush = func() error { return nil }
 	}
 	if b.has("a goroutine is left") {
-		go time.Sleep(2 * time.Minute) // longer than anybody looks for it
+		go time.Sleep(25 * time.Second) // longer than anybody looks for it
 	}
 	b.serve(w, r, flush)
 }
@@ -195,7 +195,7 @@ func (b *broker) serve(w http.ResponseWriter, r *http.Request, flush func() erro
 func (b *broker) follow(ctx context.Context, w http.ResponseWriter, stream chan ssetest.Event, flush func() error) {
 	if b.has("the context is not watched") {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel = context.WithTimeout(context.Background(), 25*time.Second)
 		defer cancel()
 	}
 	beats := 10 * time.Second

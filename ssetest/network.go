@@ -81,6 +81,16 @@ func (n Network) resolve(t testing.TB) (Network, error) {
 	}
 }
 
+// The resolver of package net has a channel that is made when it is first used. In a bubble it would belong to that, and whoever looked a name up elsewhere
+// later would end the process: a client that wants a socket is enough.
+func init() {
+	if testing.Testing() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, _ = net.DefaultResolver.LookupHost(ctx, memoryHost) // it is cancelled
+	}
+}
+
 // memoryHost is where servers in memory are. It is no name that anybody could look up, so that who tries to reach one by a socket fails at once,
 // and reads what to do.
 const memoryHost = "in-memory!use-Server.Client"
@@ -133,7 +143,7 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 // checkBubble says what is wrong where a server and who uses it are not in the same bubble, or both in none: goroutines can't wait for each other across its wall.
 func (s *Server) checkBubble() error {
 	if s.bubble == "" && !inBubble() {
-		return nil
+		return nil // which costs least
 	}
 	switch here := bubble(); {
 	case here == s.bubble:

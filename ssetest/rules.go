@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// long is longer than what people find reasonable.
+var long = strings.Repeat("0123456789abcdef", 20)
+
 const longestRetry = math.MaxInt64 / time.Millisecond * time.Millisecond
 
 // A rule is a case of the standard's rules. Its sentence is the one it rests on: of the WHATWG HTML standard, 9.2.5
@@ -184,6 +187,15 @@ func rules() []rule {
 		{Name: "data: none, no event", Sentence: sayNoData, Stream: "event: x\n\ndata: a\n\n", Want: messages("a")},
 		{Name: "data: none but an id, no event", Sentence: sayNoData, Stream: "id: 1\n\ndata: a\n\n", Want: events(Event{Type: "message", Data: "a", ID: "1"}).id("1")},
 		{Name: "data: none but a retry, no event", Sentence: sayNoData, Stream: "retry: 10\n\ndata: a\n\n", Want: messages("a").retry(10 * time.Millisecond)},
+		{Name: "data: what looks like something else", Sentence: sayData, Stream: "data: [DONE]\n\ndata: {}\n\ndata: &amp;<b>\\n%0A\\u0041\n\ndata: null\n\n", Want: messages("[DONE]", "{}", `&amp;<b>\n%0A\u0041`, "null")},
+		{Name: "type: what looks like something else", Sentence: sayType, Stream: "event: error\ndata: a\n\nevent: open\ndata: b\n\nevent: close\ndata: c\n\nevent: ping\ndata: d\n\n", Want: events(
+			Event{Type: "error", Data: "a"}, Event{Type: "open", Data: "b"}, Event{Type: "close", Data: "c"}, Event{Type: "ping", Data: "d"},
+		)},
+		{Name: "type: as it is", Sentence: sayType, Stream: "event:  Two Words %41 \ndata: a\n\nevent: " + long + "\ndata: b\n\n", Want: events(
+			Event{Type: " Two Words %41 ", Data: "a"}, Event{Type: long, Data: "b"},
+		)},
+		{Name: "id: a long one", Sentence: sayID, Stream: "id: " + long + "\ndata: a\n\n", Want: events(Event{Type: "message", Data: "a", ID: long}).id(long)},
+		{Name: "comment: a long one", Sentence: sayComment, Stream: ": " + long + long + long + long + "\ndata: a\n\n", Want: messages("a").comments(long + long + long + long)},
 		{Name: "type: default", Sentence: `Initialize event's type attribute to "message"`, Stream: "data: a\n\n", Want: messages("a")},
 		{Name: "type: named", Sentence: sayType, Stream: "event: x\ndata: a\n\n", Want: events(Event{Type: "x", Data: "a"})},
 		{Name: "type: the last one", Sentence: sayType, Stream: "event: x\ndata: a\nevent:y\n\n", Want: events(Event{Type: "y", Data: "a"})},
