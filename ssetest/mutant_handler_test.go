@@ -60,6 +60,10 @@ func (b *broker) emit(e ssetest.Event) {
 		e.ID = ""
 	case b.has("the same ID for all"):
 		e.ID = "1"
+	case b.has("IDs that are numbers alone"):
+		if strings.Trim(e.ID, "0123456789") != "" {
+			e.ID = ""
+		}
 	}
 	b.history = append(b.history, e)
 	for stream := range b.streams {
@@ -70,6 +74,12 @@ func (b *broker) emit(e ssetest.Event) {
 			close(stream)
 		}
 	}
+}
+
+func (b *broker) knows(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.history, func(e ssetest.Event) bool { return e.ID == id })
 }
 
 // open are the streams at this moment.
@@ -107,6 +117,9 @@ func (b *broker) subscribe(lastEventID string) (stream chan ssetest.Event, misse
 	}
 	if b.has("no history") {
 		missed = nil
+	}
+	if b.has("a history that is used up") && len(missed) > 0 {
+		b.history = nil
 	}
 	return stream, missed
 }
@@ -175,6 +188,10 @@ func (b *broker) header(w http.ResponseWriter) {
 }
 
 func (b *broker) serve(w http.ResponseWriter, r *http.Request, flush func() error) {
+	if id := r.Header.Get("Last-Event-ID"); b.has("an unknown ID is an error") && id != "" && !b.knows(id) || b.has("sixty-four streams at most") && len(b.open()) >= 64 {
+		http.Error(w, "no", http.StatusInternalServerError)
+		return
+	}
 	stream, missed := b.subscribe(r.Header.Get("Last-Event-ID"))
 	defer b.unsubscribe(stream)
 	b.header(w)
@@ -204,9 +221,11 @@ func (b *broker) follow(ctx context.Context, w http.ResponseWriter, stream chan 
 	}
 	heartbeat := time.NewTicker(beats)
 	defer heartbeat.Stop()
+	written := 0
 	for n := 0; ; n++ {
 		select {
 		case e, ok := <-stream:
+			written++
 			if !ok {
 				if b.has("no blank line at the end") {
 					_, _ = fmt.Fprint(w, "data: bye\n")
@@ -222,7 +241,13 @@ func (b *broker) follow(ctx context.Context, w http.ResponseWriter, stream chan 
 				return
 			}
 		case <-heartbeat.C:
-			_, _ = fmt.Fprint(w, ":\n\n")
+			switch {
+			case b.has("heartbeats end with the first event") && written > 0:
+			case b.has("heartbeats are events"):
+				_, _ = fmt.Fprint(w, "data: ping\n\n")
+			default:
+				_, _ = fmt.Fprint(w, ":\n\n")
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -243,6 +268,8 @@ func (b *broker) write(w http.ResponseWriter, e ssetest.Event) {
 		e.Type = ""
 		wire, _ = e.AppendText(nil)
 		text = string(wire)
+	case "a CR as it is":
+		text = fmt.Sprintf("event: %s\nid: %s\ndata: %s\n\n", e.Type, e.ID, strings.ReplaceAll(e.Data, "\n", "\ndata: "))
 	case "Latin-1":
 		text = strings.ReplaceAll(text, "\u00FC", "\xFC")
 	case "a byte order mark before each event":
@@ -266,6 +293,7 @@ var handlerFaults = []string{
 	"another content type", "another status", "it may be cached", "a Content-Length", "headers with the first event",
 	"HEAD streams", "every method streams", "405 without Allow",
 	"nothing is flushed", "events leave in twos", "room for one event", "each event twice", "a client that does not read holds up all others",
+	"sixty-four streams at most", "an unknown ID is an error", "IDs that are numbers alone", "a history that is used up", "heartbeats are events", "heartbeats end with the first event", "a CR as it is",
 	"it insists on a Flusher", "it flushes where it can", "it panics where it can't flush",
 	"line ends break the data", "the data are trimmed", "the types are lost", "Latin-1", "a byte order mark before each event", "IDs with NUL", "retry in Go's notation", "a type and no data",
 	"bytes are lost", "it ends in the middle", "heartbeats are late",
