@@ -274,6 +274,7 @@ func TestExactlyOnce(t *testing.T) {
 func numbers(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
+	_ = http.NewResponseController(w).Flush() // the client is to know that it is connected
 	last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	for i := last + 1; i <= 10; i++ {
 		fmt.Fprintf(w, "id: %d\ndata: %d\n\n", i, i)

@@ -124,6 +124,9 @@ func (c *clientTry) reach() {
 		_, err = s.nextWithin(min(c.limit(), time.Minute))
 		s.close()
 	}
+	if err == errNoStream {
+		c.Fatalf("Connect has not returned within %v", c.limit())
+	}
 	if len(c.requests(path)) == 0 {
 		c.Fatalf("no request of the client has reached the server (%v); if it takes neither ConnectRequest.Client nor its Transport, list CanTakeClient in Without", err)
 	}

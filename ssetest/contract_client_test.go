@@ -18,8 +18,13 @@ func own(reconnect bool) ssetest.ClientContract {
 }
 
 func TestOurClient(t *testing.T) {
-	t.Run("that comes back", func(t *testing.T) { ssetest.TestClient(t, own(true)) })
+	t.Parallel()
+	t.Run("that comes back", func(t *testing.T) {
+		t.Parallel()
+		ssetest.TestClient(t, own(true))
+	})
 	t.Run("that does not", func(t *testing.T) {
+		t.Parallel()
 		contract := own(false)
 		contract.Without = []ssetest.Capability{ssetest.CanReconnect}
 		ssetest.TestClient(t, contract)

@@ -87,14 +87,17 @@ func lifeCases() []clientCase {
 			c.mustLeaveNothing()
 		}},
 		{name: "life/a context that is cancelled while it waits to come back", rule: sayCancel, needs: []Capability{CanReconnect}, try: func(c *clientTry) {
-			path := c.serve(Script{Event{Data: "x", Retry: 20 * c.unit()}, Abort()}, Script{Data("never"), Hold()})
+			path := c.serve(Script{Event{Data: "x", Retry: 600 * c.unit()}, Abort()}, Script{Data("never"), Hold()})
 			s := c.mustConnect(path, ConnectRequest{})
 			s.mustGetData("x")
 			c.awaitEnded(path, c.limit())
 			c.moment()
 			s.cancel()
-			if e, err := s.next(); err == nil {
+			switch e, err := s.nextWithin(300 * c.unit()); err {
+			case nil:
 				c.Fatalf("wanted no further event, but the client gives %v", e)
+			case errNoEvent:
+				c.Fatalf("wanted Next to return when the context of Connect is done, but the client waits")
 			}
 			c.mustStayAway(path, 1, "though its context was cancelled")
 			s.close()

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -41,9 +43,6 @@ var (
 
 	// settings are those of the suite.
 	settings = []setting{back1, back2, alone1, alone2}
-
-	// records is none of them: there, each piece that is written is a record, and so a read of its own.
-	records = setting{true, ssetest.HTTPS1}
 )
 
 // try runs the cases that are wanted.
@@ -96,14 +95,14 @@ func parsingMutations() []mutation {
 		each(back1, "parsing/BOM", "keeps the BOM", "drops every BOM at the beginning", "drops a BOM at the beginning of a line", "drops every BOM", "ends the stream at a BOM"),
 		each(back1, "parsing/UTF-8, parsing/BOM: half, parsing/BOM: of", "does not decode", "replaces each byte that is ill-formed", "replaces bytes that are ill-formed together",
 			"drops bytes that are ill-formed", "takes the stream for Latin-1", "drops the byte behind a cut sequence"),
-		each(records, "parsing/UTF-8", "decodes each read by itself"),
+		each(back1, "parsing/UTF-8", "decodes each read by itself"),
 		each(back1, "parsing/UTF-8", "drops NUL", "drops what is not in the Basic Multilingual Plane", "takes overlong sequences", "takes surrogates", "takes what is past U+10FFFF", "ends lines as Unicode does"),
 
 		// Lines.
 		each(back1, "parsing/line ends, parsing/BOM, parsing/end, parsing/each", "ends lines with LF alone"),
 		each(back1, "parsing/line ends, parsing/BOM: before, parsing/end", "ends lines with LF and CRLF", "drops every CR", "ends two lines at a CRLF",
 			"ends one line at LF CR", "takes CR CRLF for one line end", "waits for what is behind a CR"),
-		each(records, "parsing/line ends", "forgets a CR from one read to the next"),
+		each(back1, "parsing/line ends", "forgets a CR from one read to the next"),
 		each(back1, "parsing/an event of, parsing/a thousand", "takes 64 KiB of a line", "takes 64 KiB of an event"),
 		each(back1, "parsing/each, parsing/comments", "waits until a buffer is full"),
 
@@ -122,14 +121,15 @@ func parsingMutations() []mutation {
 		each(back1, "parsing/data, parsing/example, parsing/a thousand", "keeps the last LF of data"),
 		each(back1, "parsing/comment, parsing/data, parsing/line ends, parsing/type, parsing/example", "makes events without data"),
 		each(back1, "parsing/end, parsing/type", "gives an empty event at the end of a response"),
-		each(back1, "parsing/data, parsing/type", "makes events of a type without data"),
+		each(back1, "parsing/data, parsing/type", "makes events of a type without data", "makes events of an ID without data"),
 		together(back1, "parsing/BOM", "keeps the BOM", "takes an event without its end", "takes a line without a colon for data"),
 		each(back1, "parsing/type, parsing/data: none", "keeps the first type", "ignores an empty type", "ignores types", "keeps the type for the next event", "keeps the type where there is no data",
-			"calls an event without a type event"),
+			"calls an event without a type event", "trims types", "cuts types", "drops events of type error"),
+		each(back1, "parsing/id, parsing/comment, parsing/data", "cuts IDs", "cuts comments", "unescapes data", "drops [DONE]"),
 		each(back1, "parsing/id, reconnecting/last, http/last", "takes an ID with NUL", "ends an ID at NUL", "takes an ID with NUL for none", "keeps the first ID", "ignores an empty ID",
 			"ignores an ID that is no number", "ignores an ID without data", "forgets the ID behind its event", "gives an event its own ID alone", "gives no IDs", "gives the ID of the event before",
 			"does not give the ID to begin with", "takes an ID at its line"),
-		each(back1, "parsing/retry, reconnecting/the last, reconnecting/retry, reconnecting/in time", slices.DeleteFunc(slices.Sorted(maps.Keys(wrongRetries)), func(fault string) bool { return fault == "ignores a retry of more than nine digits" })...),
+		each(back1, "parsing/retry, reconnecting/the last, reconnecting/retry", slices.DeleteFunc(slices.Sorted(maps.Keys(wrongRetries)), func(fault string) bool { return fault == "reads retry in seconds" })...),
 		each(back1, "parsing/retry, reconnecting/the last, reconnecting/retry", "takes retry with its event", "takes retry with data alone", "keeps the first retry",
 			"goes back to its own time after an invalid retry"),
 		each(back1, "parsing/end, parsing/id: cut, parsing/id: of the previous, parsing/retry: not, parsing/retry: counts, reconnecting/", "takes a line without its end", "takes an event without its end",
@@ -139,10 +139,11 @@ func parsingMutations() []mutation {
 
 func httpMutations() []mutation {
 	return slices.Concat(
-		each(back1, "http/accept, http/cache, http/method, http/post, http/header, http/gzip", "does not say what it accepts", "lets caches answer", "asks by GET alone", "asks by POST alone", "sends no body",
+		each(back1, "http/accept, http/cache, http/method, http/post, http/header, http/gzip", "accepts JSON alone", "lets caches answer", "asks by GET alone", "asks by POST alone", "sends no body",
 			"sends a body with GET", "sends none of the headers", "sends one value of each header", "asks for gzip and does not decode it"),
 		each(back1, "http/redirect", "follows no redirect", "follows no 307 and 308", "follows no 303", "loses the query in a redirect", "loses its headers in a redirect",
-			"asks by GET after every redirect", "loses its body in a redirect", "asks by the same method after every redirect", "follows redirects without end"),
+			"asks by GET after every redirect", "loses its body in a redirect", "asks by the same method after every redirect", "follows redirects without end", "follows three redirects at most"),
+		each(back1, "http/", "takes every status for 200"),
 		together(back1, "http/", "takes every status for 200", "ignores the content type"),
 		together(back1, "http/", "takes every 2xx for 200", "ignores the content type"),
 		together(back1, "http/", "takes every status below 400 for 200", "ignores the content type"),
@@ -162,8 +163,8 @@ func returnMutations() []mutation {
 			"comes back after 429 and 503", "comes back after 5xx", "comes back after another content type", "comes back after a refusal if it had a stream"),
 		each(back1, "reconnecting/, life/read", "does not come back where no response comes", "does not come back after the clean end", "does not come back after io.ErrUnexpectedEOF",
 			"does not come back after a reset of the connection", "does not come back after a broken event", "does not come back after silence", "comes back three times and no more",
-			"does not come back after a broken stream", "does not wait before it comes back", "waits for half a minute at most", "waits ten times as long", "waits nine tenths of the time", "forgets the reconnection time",
-			"keeps the rest of a broken event"),
+			"does not come back after a broken stream", "does not wait before it comes back", "waits for half a minute at most", "waits nine tenths of the time", "forgets the reconnection time",
+			"keeps the rest of a broken event", "loses its headers when it comes back", "loses its body when it comes back", "loses its query when it comes back", "drops an event that nobody takes soon"),
 		each(back2, "reconnecting/, life/read", "does not come back after RST_STREAM", "does not come back after the clean end", "does not come back after a broken stream",
 			"does not come back after a broken event", "stays on a connection that is silent"),
 		each(back1, "reconnecting/last, reconnecting/nothing, http/last, http/no last", "never sends the last event ID", "does not send the last event ID to begin with",
@@ -192,10 +193,11 @@ func lifeMutations() []mutation {
 		each(back1, "life/", "ends a stream when it opens another", "ignores the context of Next", "loses an event when the context of Next is done", "ends the stream when the context of Next is done",
 			"waits in Next when it was closed"),
 		each(back1, "life/events that nobody", "drops events when 16 are waiting"),
-		each(back1, "life/a context", "ignores its context"),
+		each(back1, "life/a context", "ignores its context", "minds no context while it waits"),
 		// Where the server is away, or does not answer, this one would wait for ever.
 		together(back1, "life/close before, life/close on, life/close with, life/close ends, life/several", "leaves the response open in Close", "ignores its context"),
-		each(back1, "life/read", "has no read timeout", "counts the read timeout from the beginning", "hears nothing but events"),
+		each(back1, "life/close", "leaves the response open in Close"),
+		each(back1, "life/read", "halves the read timeout", "has no read timeout", "counts the read timeout from the beginning", "hears nothing but events"),
 		each(alone1, "life/read", "has no read timeout", "halves the read timeout"),
 	)
 }
@@ -203,39 +205,28 @@ func lifeMutations() []mutation {
 // allowed are faults that are none: the suite must not be stricter than its rules.
 var allowed = slices.Concat(
 	each(back1, "http/, life/, reconnecting/", "opens a stream before it asks"),
-	each(back1, "parsing/retry", "ignores a retry of more than nine digits"),
+	each(back1, "http/", "does not say what it accepts"),
+	each(back1, "parsing/retry: in, parsing/id, reconnecting/", "waits ten times as long", "reads retry in seconds"),
 )
-
-// missed are faults that the suite does not find.
-var missed = slices.Concat(
-	each(back1, "http/", "takes every status for 200"),                            // refusals with another status have another content type as well
-	each(back1, "parsing/id, parsing/data", "makes events of an ID without data"), // cases about IDs take no notice of events without data
-	each(back1, "life/", "leaves the response open in Close"),                     // the context of Connect is done when Close has returned
-	each(back1, "life/read", "halves the read timeout"),                           // when it comes back is looked at for clients that do not
-)
-
-// toothless are cases that no client without a mind of its own can fail, where it does not come back: what they are about shows in the next request alone.
-func toothless(s setting, name string) bool {
-	return name == "parsing/retry: zero" || !s.reconnect && (strings.HasPrefix(name, "parsing/retry: ") || slices.Contains([]string{
-		"parsing/id: without data, at the end", "parsing/id: of the previous connection, reset", "parsing/id: of the previous connection, cut off",
-	}, name))
-}
 
 // TestClientMutants sees that the suite for clients passes one without faults, that it fails one with any fault, and that each of its cases fails one.
 func TestClientMutants(t *testing.T) {
 	t.Parallel()
-	all := mutations()
+	all := someOf(mutations())
 	results := make([]map[string]string, len(all)) // failures by the names of cases
 	sound := make([]map[string]string, len(settings))
 	t.Run("tried", func(t *testing.T) {
 		for i, s := range settings {
+			if !allMutants && i > 0 {
+				break
+			}
 			t.Run("without faults, "+s.String(), func(t *testing.T) {
 				t.Parallel()
 				sound[i] = s.try(t, nil, func(string) bool { return true })
 				assert.Empty(t, failed(sound[i]))
 			})
 		}
-		for _, m := range slices.Concat(allowed, missed) {
+		for _, m := range someOf(allowed) {
 			t.Run(m.String(), func(t *testing.T) {
 				t.Parallel()
 				assert.Empty(t, failed(m.in.try(t, m.faults, m.isAbout)))
@@ -249,17 +240,33 @@ func TestClientMutants(t *testing.T) {
 			})
 		}
 	})
+	if !allMutants {
+		return
+	}
 	sameAsFile(t, "testdata/contract/client_mutants.txt", listMutants(all, results))
 	for i, s := range settings {
 		t.Run("every case, "+s.String(), func(t *testing.T) {
 			t.Parallel()
 			for _, name := range slices.Sorted(maps.Keys(sound[i])) {
-				if can := failsSome(t, s, name, all, results); !can && !toothless(s, name) {
-					t.Errorf("no fault trips %q", name)
-				}
+				assert.True(t, failsSome(t, s, name, all, results), "no fault trips %q", name)
 			}
 		})
 	}
+}
+
+// allMutants has all mutants tried, which takes a while. Otherwise it is one of twelve, and their table is not looked at.
+var allMutants = os.Getenv("SSETEST_MUTANTS") == "all"
+
+// someOf are the mutants that are tried.
+func someOf[M any](all []M) []M {
+	if allMutants {
+		return all
+	}
+	var some []M
+	for i := 0; i < len(all); i += 12 {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 // failed are the names of the cases that have failed.
@@ -330,7 +337,7 @@ func TestEveryFaultIsTried(t *testing.T) {
 		there = append(there, match[1])
 	}
 	var tried []string
-	for _, m := range slices.Concat(mutations(), allowed, missed) {
+	for _, m := range slices.Concat(mutations(), allowed) {
 		tried = append(tried, m.faults...)
 	}
 	unique := func(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
@@ -400,7 +407,7 @@ var judgements = map[string]struct {
 		listed("does not come back after a broken stream"), "HTTP/^reconnecting$/^after_an_abort$", true,
 		[]string{
 			"--- FAIL: TestJudgements/HTTP1/reconnecting/after_an_abort ", "--- FAIL: TestJudgements/HTTP2/reconnecting/after_an_abort ",
-			`ssetest: wanted the data of event 2 to be "two", but Next has failed: the stream has broken: unexpected EOF`, "\n        the rule: WHATWG HTML, section 9.2, 9.2.2: processEventSourceEndOfBody",
+			`ssetest: wanted event 2 to be message two id=1, but Next has failed: the stream has broken: unexpected EOF`, "\n        the rule: WHATWG HTML, section 9.2, 9.2.2: processEventSourceEndOfBody",
 		},
 		"",
 	},
@@ -408,7 +415,7 @@ var judgements = map[string]struct {
 		listed("does not come back after a broken stream", "reconnecting/after an abort"), "HTTP/^reconnecting$/^after_an_abort$", false,
 		[]string{
 			"--- SKIP: TestJudgements/HTTP1/reconnecting/after_an_abort ", "--- SKIP: TestJudgements/HTTP2/reconnecting/after_an_abort ",
-			`ssetest: known to fail: wanted the data of event 2 to be "two", but Next has failed: `, "\n        the rule: ",
+			`ssetest: known to fail: wanted event 2 to be message two id=1, but Next has failed: `, "\n        the rule: ",
 		},
 		"",
 	},
@@ -452,13 +459,36 @@ var judgements = map[string]struct {
 	},
 	"without HTTP/2": {
 		without(listed(""), ssetest.CanHTTP2), "HTTP/^http$/^post$", false,
-		[]string{"--- PASS: TestJudgements/HTTP1/http/post "},
-		"HTTP2",
+		[]string{"--- PASS: TestJudgements/HTTP1/http/post ", "--- SKIP: TestJudgements/HTTP2 ", "ssetest: the client does not claim CanTakeClient and CanHTTP2\n"},
+		"",
 	},
 	"on a socket": {
 		without(listed(""), ssetest.CanTakeClient), "HTTP/^http$/^post$", false,
-		[]string{"--- PASS: TestJudgements/HTTP1/http/post "},
-		"HTTP2",
+		[]string{"--- PASS: TestJudgements/HTTP1/http/post ", "--- SKIP: TestJudgements/HTTP2 "},
+		"",
+	},
+	"another's capability": {
+		without(listed(""), ssetest.CanCarryIDs), "none", true,
+		[]string{"ssetest: Without has CanCarryIDs, which is no capability of a client\n"},
+		"",
+	},
+	"a client that has its own way": {
+		connects(func(context.Context, ssetest.ConnectRequest) { panic("not reached") }), "none", true,
+		[]string{"ssetest: panic: not reached\n"},
+		"http/",
+	},
+	"another client than the one that it was given": {
+		ssetest.ClientContract{Connect: func(ctx context.Context, r ssetest.ConnectRequest) (ssetest.ClientStream, error) {
+			return ssetest.Dial(ctx, r.URL, &ssetest.OpenConfig{Client: http.DefaultClient})
+		}},
+		"HTTP1/^http$/^(post|accept)$", true,
+		[]string{"ssetest: no request of the client has reached the server (Connect: ", "no such host", "; if it takes neither ConnectRequest.Client nor its Transport, list CanTakeClient in Without\n"},
+		"http/post",
+	},
+	"a test that is ended in Connect": {
+		connects(func(context.Context, ssetest.ConnectRequest) { runtime.Goexit() }), "HTTP1/^http$/^post$", true,
+		[]string{"ssetest: the goroutine was ended by runtime.Goexit: has it called FailNow, Fatal or Skip of another test?\n"},
+		"http/post",
 	},
 	"on real time": {
 		without(listed("does not come back after a broken stream"), ssetest.CanVirtualTime), "HTTP1/^(http|reconnecting)$/^(post|after_an_abort)$", true,
@@ -474,44 +504,44 @@ var judgements = map[string]struct {
 	"neither a stream nor an error": {
 		ssetest.ClientContract{Connect: func(context.Context, ssetest.ConnectRequest) (ssetest.ClientStream, error) { return nil, nil }},
 		"HTTP1/^http$/^post$", true,
-		[]string{"ssetest: Connect: it has returned neither a stream nor an error\n"},
+		[]string{"ssetest: no request of the client has reached the server (Connect: it has returned neither a stream nor an error); "},
 		"",
 	},
 	"an error of Connect": {
 		ssetest.ClientContract{Connect: func(context.Context, ssetest.ConnectRequest) (ssetest.ClientStream, error) { return nil, errBroken }},
 		"HTTP1/^http$/^post$", true,
-		[]string{"ssetest: Connect: broken on purpose\n"},
+		[]string{"ssetest: no request of the client has reached the server (Connect: broken on purpose); "},
 		"",
 	},
 	"a panic in Connect": {
 		connects(func(context.Context, ssetest.ConnectRequest) { panic("in Connect") }), "HTTP1/^http$/^(post|accept)$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "--- FAIL: TestJudgements/HTTP1/http/accept ", "ssetest: panic: in Connect\n"},
-		"",
+		[]string{"ssetest: panic: in Connect\n"},
+		"http/post",
 	},
 	"a panic in Next": {
 		adapts(adapted{next: func(context.Context) (ssetest.Event, error) { panic("in Next") }}), "HTTP1/^http$/^(post|accept)$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "--- FAIL: TestJudgements/HTTP1/http/accept ", "ssetest: panic: in Next\n"},
-		"",
+		[]string{"ssetest: panic: in Next\n"},
+		"http/post",
 	},
 	"a panic in Close": {
 		adapts(adapted{close: func() { panic("in Close") }}), "HTTP1/^http$/^post$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "ssetest: panic: in Close\n"},
-		"",
+		[]string{"ssetest: panic: in Close\n"},
+		"http/post",
 	},
 	"a Connect that does not return": {
 		connects(func(context.Context, ssetest.ConnectRequest) { select {} }), "HTTP1/^http$/^(post|accept)$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "--- FAIL: TestJudgements/HTTP1/http/accept ", "ssetest: Connect has not returned within 48h0m0s, though its context was done after 24h0m0s\n"},
-		"",
+		[]string{"ssetest: Connect has not returned within 48h0m0s, though its context was done after 24h0m0s\n"},
+		"http/post",
 	},
 	"a Connect that returns when its context is done": {
 		connects(func(ctx context.Context, _ ssetest.ConnectRequest) { <-ctx.Done() }), "HTTP1/^http$/^post$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "ssetest: Connect has not returned within 24h0m0s\n"},
-		"",
+		[]string{"ssetest: Connect has not returned within 24h0m0s\n"},
+		"http/post",
 	},
 	"a Next that does not return": {
 		adapts(adapted{next: func(context.Context) (ssetest.Event, error) { select {} }}), "HTTP1/^http$/^(post|accept)$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "--- FAIL: TestJudgements/HTTP1/http/accept ", "ssetest: Next has not returned within 48h0m0s, though its context was done after 24h0m0s\n"},
-		"",
+		[]string{"ssetest: Next has not returned within 24h1m0s, though its context was done after 1m0s\n"},
+		"http/post",
 	},
 	"a Next without an event": {
 		adapts(adapted{next: func(ctx context.Context) (ssetest.Event, error) { <-ctx.Done(); return ssetest.Event{}, ctx.Err() }}), "HTTP1/^http$/^post$", true,
@@ -520,8 +550,8 @@ var judgements = map[string]struct {
 	},
 	"a Close that does not return": {
 		adapts(adapted{close: func() { select {} }}), "HTTP1/^http$/^(post|accept)$", true,
-		[]string{"--- FAIL: TestJudgements/HTTP1/http/post ", "--- FAIL: TestJudgements/HTTP1/http/accept ", "ssetest: Close has not returned within 24h0m0s\n"},
-		"",
+		[]string{"ssetest: Close has not returned within 10s\n"},
+		"http/post",
 	},
 	"a goroutine that is left": {
 		connects(func(context.Context, ssetest.ConnectRequest) { go func() { select {} }() }), "HTTP1/^(http|life)$/^(post|close_while_silent)$", true,

@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -148,12 +149,16 @@ type aheadNext struct {
 }
 
 func (s *triedStream) ahead() *aheadNext {
-	a := &aheadNext{c: s.c, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &aheadNext{c: s.c, done: make(chan struct{}), err: errNoEvent}
 	go func() {
 		defer close(a.done)
-		a.err = errNoEvent
-		a.e, a.err = s.nextWithin(2 * s.c.limit())
+		a.e, a.err = s.nextWhile(ctx, 2*s.c.limit())
 	}()
+	s.c.Cleanup(func() {
+		cancel()
+		s.c.within(s.c.limit(), func() { <-a.done })
+	})
 	return a
 }
 

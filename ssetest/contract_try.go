@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strconv"
@@ -176,6 +177,9 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	if sent == maxAsked {
 		g.try.Errorf("the client comes back again and again, though it was told to stop, by 204: it has made %d requests, and gets no further answers", sent)
 	}
+	if g.shut.Load() && g.try.virtual {
+		runtime.Goexit() // it would be left in the bubble for ever
+	}
 	if g.shut.Load() || sent >= maxAsked {
 		<-r.Context().Done()
 		return nil, context.Cause(r.Context())
@@ -305,8 +309,13 @@ var errNoEvent = errors.New("no event")
 
 // nextWithin returns the next event, or errNoEvent.
 func (s *triedStream) nextWithin(limit time.Duration) (Event, error) {
+	return s.nextWhile(context.Background(), limit)
+}
+
+// nextWhile does so while a context is not done.
+func (s *triedStream) nextWhile(ctx context.Context, limit time.Duration) (Event, error) {
 	patience := limit + s.c.limit() // for a client that minds no context
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var e Event
 	var err error

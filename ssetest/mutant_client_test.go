@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"math"
 	"mime"
@@ -319,12 +320,16 @@ func (s *mutantStream) wait() bool {
 	case s.has("forgets the reconnection time"):
 		s.retry = s.request.ReconnectionTime
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	if s.has("comes back when it was closed") {
-		<-timer.C
+		time.Sleep(min(wait, 20*time.Second)) // or it would be left when nobody looks any more
 		return true
 	}
+	if s.has("minds no context while it waits") {
+		time.Sleep(min(wait, 310*time.Second)) // for the same reason
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
@@ -374,11 +379,20 @@ func (s *mutantStream) newRequest(ctx context.Context) (*http.Request, error) {
 	case s.has("sends a body with GET"):
 		body = append([]byte("{}"), body...)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, r.URL, bytes.NewReader(body))
+	url := r.URL
+	if again := s.asked > 0; again {
+		switch {
+		case s.has("loses its body when it comes back"):
+			body = nil
+		case s.has("loses its query when it comes back"):
+			url, _, _ = strings.Cut(url, "?")
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	if !s.has("sends none of the headers") {
+	if !s.has("sends none of the headers") && (s.asked == 0 || !s.has("loses its headers when it comes back")) {
 		request.Header = r.Header.Clone()
 	}
 	switch {
@@ -391,6 +405,9 @@ func (s *mutantStream) newRequest(ctx context.Context) (*http.Request, error) {
 	}
 	if !s.has("does not say what it accepts") {
 		request.Header.Set("Accept", "text/event-stream")
+	}
+	if s.has("accepts JSON alone") {
+		request.Header.Set("Accept", "application/json")
 	}
 	if !s.has("lets caches answer") {
 		request.Header.Set("Cache-Control", "no-cache")
@@ -451,7 +468,7 @@ func (s *mutantStream) httpClient() *http.Client {
 		case s.has("asks by the same method after every redirect"):
 			to.Method, to.Body, to.ContentLength = s.request.Method, io.NopCloser(bytes.NewReader(s.request.Body)), int64(len(s.request.Body))
 		}
-		if len(via) >= 10 && !s.has("follows redirects without end") {
+		if len(via) >= 10 && !s.has("follows redirects without end") || len(via) > 3 && s.has("follows three redirects at most") {
 			return errors.New("too many redirects")
 		}
 		return nil
@@ -841,6 +858,8 @@ func (p *mutantParser) comment(text string) {
 		p.dispatch()
 	case p.has("keeps the space of a comment"):
 		text = " " + text
+	case p.has("cuts comments"):
+		text = text[:min(len(text), 1000)]
 	case p.has("trims comments"):
 		text = strings.TrimSpace(text)
 	case p.has("gives no comments"), p.has("gives no empty comments") && text == "":
@@ -1009,8 +1028,26 @@ func (p *mutantParser) dispatch() {
 		if e.Type == "" && p.has("calls an event without a type event") {
 			e.Type = "event"
 		}
-		p.send(e)
+		p.sendAs(e)
 	}
+}
+
+// sendAs hands over an event, or what is made of it.
+func (p *mutantParser) sendAs(e ssetest.Event) {
+	const most = 64
+	switch {
+	case p.has("drops [DONE]") && e.Data == "[DONE]", p.has("drops events of type error") && e.Type == "error":
+		return
+	case p.has("unescapes data"):
+		e.Data = html.UnescapeString(e.Data)
+	case p.has("trims types"):
+		e.Type = strings.TrimSpace(e.Type)
+	case p.has("cuts types"):
+		e.Type = e.Type[:min(len(e.Type), most)]
+	case p.has("cuts IDs"):
+		e.ID = e.ID[:min(len(e.ID), most)]
+	}
+	p.send(e)
 }
 
 // givenID is the ID of an event.
@@ -1045,6 +1082,13 @@ func (p *mutantParser) send(e ssetest.Event) {
 		select {
 		case p.events <- e:
 		default:
+		}
+		return
+	}
+	if p.has("drops an event that nobody takes soon") {
+		select {
+		case p.events <- e:
+		case <-time.After(p.mutantStream.retry / 2):
 		}
 		return
 	}

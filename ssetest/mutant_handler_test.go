@@ -303,6 +303,7 @@ var handlerFaults = []string{
 
 // TestEveryHandlerCaseCanFail has each case fail for a handler that is broken in its point, and shows which other cases the same fault trips.
 func TestEveryHandlerCaseCanFail(t *testing.T) {
+	t.Parallel()
 	for name, failure := range ssetest.TryHandler(t, brokerContract(""), ssetest.HTTP2) {
 		assert.Empty(t, failure, name)
 	}
@@ -310,7 +311,7 @@ func TestEveryHandlerCaseCanFail(t *testing.T) {
 	var mu sync.Mutex
 	tripped := make(map[string][]string) // cases, by fault
 	t.Run("faults", func(t *testing.T) {
-		for _, fault := range handlerFaults {
+		for _, fault := range someOf(handlerFaults) {
 			t.Run(fault, func(t *testing.T) {
 				t.Parallel()
 				var names []string
@@ -327,12 +328,18 @@ func TestEveryHandlerCaseCanFail(t *testing.T) {
 			})
 		}
 	})
+	if !allMutants {
+		return
+	}
 	can := make(map[string]bool)
 	var table strings.Builder
 	for _, fault := range slices.Sorted(maps.Keys(tripped)) {
 		fmt.Fprintf(&table, "%s\n", fault)
 		for _, name := range tripped[fault] {
 			can[name] = true
+			if name == "leaving/while events are emitted" {
+				continue // it is a race, which some faults win now and then
+			}
 			fmt.Fprintf(&table, "\t%s\n", name)
 		}
 	}

@@ -38,10 +38,13 @@ func (n Network) String() string {
 
 func (n Network) valid() bool { return n >= 0 && int(n) < len(networkNames) }
 
-// bubble names the testing/synctest bubble that the caller is in; "" is none. The runtime tells it in the first line of a stack.
+// bubble names the testing/synctest bubble that the caller is in; "" is none. The runtime tells it in the first line of a stack, and tells all of that,
+// however much there is room for: a goroutine of its own, which belongs to the same bubble, has a short one.
 func bubble() string {
 	var buf [128]byte
-	line, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), "\n")
+	read := make(chan int)
+	go func() { read <- runtime.Stack(buf[:], false) }()
+	line, _, _ := strings.Cut(string(buf[:<-read]), "\n")
 	_, id, _ := strings.Cut(line, "synctest bubble ")
 	if id = strings.TrimRight(id, "]:"); id == "" && inBubble() {
 		return "?" // should it not do so any more
