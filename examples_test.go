@@ -447,7 +447,7 @@ func connect(ctx context.Context, client *http.Client, request *http.Request) (*
 }
 
 func (o *once) Next(context.Context) (ssetest.Event, error) { return o.events.Next() }
-func (o *once) Close()                                      { o.body.Close() }
+func (o *once) Close()                                      { _ = o.body.Close() }
 
 // Your client under test, by everything that the standard says of clients.
 func TestYourClientsContract(t *testing.T) {

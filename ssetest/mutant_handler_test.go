@@ -45,10 +45,12 @@ func (b *broker) emit(e ssetest.Event) {
 		e.Data = strings.TrimSpace(e.Data)
 	}
 	if b.has("a client that does not read holds up all others") {
+		late, cancel := context.WithTimeout(context.Background(), 25*time.Second) // longer than anybody waits for it
+		defer cancel()
 		for _, stream := range b.open() {
 			select {
 			case stream <- e:
-			case <-time.After(25 * time.Second): // longer than anybody waits for it
+			case <-late.Done():
 			}
 		}
 		return

@@ -27,19 +27,19 @@ type handler struct {
 }
 
 var handlers = []handler{
-	{"tmaxmax/go-sse", "github.com/tmaxmax/go-sse", ssetest.HandlerContract{New: newTmaxmax}},
+	{"tmaxmax/go-sse", "github.com/tmaxmax/go-sse", ssetest.HandlerContract{New: newTmaxmax, Without: []ssetest.Capability{ssetest.CanRefuseMethods}}},
 	{"r3labs/sse", "github.com/r3labs/sse/v2", ssetest.HandlerContract{
 		New: newR3labs, Path: "/?stream=news",
-		Without: []ssetest.Capability{ssetest.CanCarryIDs}, // its IDs are its own, as long as it replays
+		Without: []ssetest.Capability{ssetest.CanRefuseMethods, ssetest.CanCarryIDs}, // its IDs are its own, as long as it replays
 	}},
-	{"donovanhide/eventsource", "github.com/donovanhide/eventsource", ssetest.HandlerContract{New: newDonovanhide}},
+	{"donovanhide/eventsource", "github.com/donovanhide/eventsource", ssetest.HandlerContract{New: newDonovanhide, Without: []ssetest.Capability{ssetest.CanRefuseMethods}}},
 	{"gin-gonic/gin", "github.com/gin-gonic/gin", ssetest.HandlerContract{
 		New:     newGin,
 		Without: []ssetest.Capability{ssetest.CanCarryIDs, ssetest.CanResume},
 	}},
 	{"starfederation/datastar-go", "github.com/starfederation/datastar-go", ssetest.HandlerContract{
 		New:     newDatastar,
-		Without: []ssetest.Capability{ssetest.CanResume},
+		Without: []ssetest.Capability{ssetest.CanRefuseMethods, ssetest.CanResume},
 	}},
 	{"modelcontextprotocol/go-sdk", "github.com/modelcontextprotocol/go-sdk", ssetest.HandlerContract{
 		New:     newMCP,
