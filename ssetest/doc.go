@@ -173,7 +173,7 @@
 //	leaving       the handler returns, and leaves no goroutine
 //
 // A [Capability] that is listed in Without is not claimed: what needs it is skipped, and says so. A case that is listed in Known fails without failing the test, and one that passes there does.
-// The clients of most libraries take an [net/http.Client] or a transport, and can live in a testing/synctest bubble: for these the suites are on virtual time, and take seconds.
+// [TestClient] first sees that the client reaches the server at all. The clients of most libraries take an [net/http.Client] or a transport, and can live in a testing/synctest bubble: for these the suites are on virtual time, and take seconds.
 //
 // # Flags
 //
