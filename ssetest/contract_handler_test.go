@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -21,6 +22,39 @@ func TestOurHandler(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOurEndpoints are in the process, on virtual time.
+func TestOurEndpoints(t *testing.T) {
+	t.Parallel()
+	t.Run("a topic", func(t *testing.T) {
+		ssetest.TestHandler(t, ssetest.HandlerContract{
+			New: func(t testing.TB) (http.Handler, func(ssetest.Event)) {
+				srv := ssetest.NewServer(t, nil)
+				return ssetest.Handler(srv), func(e ssetest.Event) { srv.Publish(e) }
+			},
+			Path:  "/post",
+			Known: []string{"delivery/behind a wrapper that can't flush"}, // which a server never is
+		})
+	})
+	t.Run("letters", func(t *testing.T) {
+		ssetest.TestHandler(t, ssetest.HandlerContract{
+			New: func(t testing.TB) (http.Handler, func(ssetest.Event)) {
+				return ssetest.Handler(ssetest.NewServer(t, nil)), nil
+			},
+			Path: "/sse", Heartbeat: 5 * time.Second,
+		})
+	})
+	t.Run("a script", func(t *testing.T) {
+		ssetest.TestHandler(t, ssetest.HandlerContract{
+			New: func(t testing.TB) (http.Handler, func(ssetest.Event)) {
+				srv := ssetest.NewServer(t, nil)
+				srv.Script("GET /feed", ssetest.Script{ssetest.Event{ID: "1", Data: "one"}, ssetest.Wait(time.Second), ssetest.Data("two"), ssetest.Hold()})
+				return ssetest.Handler(srv), nil
+			},
+			Path: "/feed", Without: []ssetest.Capability{ssetest.CanResume},
+		})
+	})
 }
 
 // TestOurLetters are a handler that emits by itself.

@@ -2,6 +2,8 @@ package ssetest
 
 import (
 	"bytes"
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -53,6 +55,17 @@ func TryHandler(t *testing.T, c HandlerContract, p Protocol) map[string]string {
 		}
 	}
 	return failures
+}
+
+// Handler is what a server serves, as a handler of another one.
+func Handler(s *Server) http.Handler {
+	inner := s.handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(context.Background()) // without what the other server keeps in it
+		defer cancel()
+		defer context.AfterFunc(r.Context(), cancel)()
+		inner.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // Rebind returns a stream that is the same, but for the test that it fails.
