@@ -91,10 +91,12 @@ func (m *mutant) connect(ctx context.Context, r ssetest.ConnectRequest) (ssetest
 		opened: make(chan struct{}), closed: make(chan struct{}), done: make(chan struct{}),
 		id: r.LastEventID, retry: r.ReconnectionTime,
 	}
-	if m.has("ends a stream when it opens another") && m.client == r.Client {
-		m.newest.cancel()
+	if m.has("ends a stream when it opens another") {
+		if m.client == r.Client {
+			m.newest.cancel()
+		}
+		m.client, m.newest = r.Client, s
 	}
-	m.client, m.newest = r.Client, s
 	go s.run()
 	if !m.has("opens a stream before it asks") {
 		<-s.opened
