@@ -25,7 +25,7 @@ const (
 
 	// CanVirtualTime: it can live in a testing/synctest bubble, which is so for most code that does not hold a mutex while it waits, wait for a socket, or share
 	// channels, timers and goroutines between its streams. Where a process ends with "fatal error: ... synctest channel from outside bubble", it is not so.
-	// Without it, the suite is on real time, and takes about half a minute.
+	// Without it, the suite is on real time, and takes some seconds, or for a client that fails much some minutes.
 	CanVirtualTime
 
 	// CanHTTP2: it can speak HTTP/2.
@@ -278,6 +278,7 @@ func (t *contractT) guard(f func()) {
 	<-done
 }
 
+// verdict is what has become of the case so far.
 func (t *contractT) verdict() verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,7 +1,6 @@
 package ssetest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -32,10 +31,10 @@ func responseCases() []handlerCase {
 			s.mustStream()
 		}},
 		{name: "response/caching", rule: sayHeuristic, try: func(c *handlerTry) {
-			s, _ := c.some(1)
 			if c.contract.method() != http.MethodGet {
 				c.skip("the method is " + c.contract.method() + ", whose responses are not kept unless that is asked for")
 			}
+			s, _ := c.some(1)
 			header := s.mustAnswer().Header
 			got := strings.ToLower(strings.Join(header.Values("Cache-Control"), ","))
 			explicit := header.Get("Expires") != "" || slices.ContainsFunc([]string{"no-cache", "no-store", "max-age", "s-maxage"}, func(d string) bool { return strings.Contains(got, d) })
@@ -137,11 +136,7 @@ func deliveryCases() []handlerCase {
 			}
 		}},
 		{name: "delivery/a hundred clients", rule: whatwg + sayTimely, try: func(c *handlerTry) {
-			streams := make([]*endpointStream, 100)
-			for i := range streams {
-				streams[i] = c.openUnsettled()
-			}
-			c.settleAll(streams, 0)
+			streams := c.openMany(100)
 			if c.emit == nil {
 				c.alike(streams)
 				return
@@ -154,8 +149,7 @@ func deliveryCases() []handlerCase {
 			}
 		}},
 		{name: "delivery/a client that does not read", rule: whatwg + sayTimely + " What one client does not read must not hold up another.", emits: true, try: func(c *handlerTry) {
-			never := make(chan struct{})
-			c.openWith(nil, never)
+			c.openUnread()
 			s := c.open(nil)
 			text := strings.Repeat("x", 512<<10)
 			for i := range 24 { // more than what networks and HTTP/2 take by themselves
@@ -268,32 +262,6 @@ func (h *holdingWriter) CloseNotify() <-chan bool {
 // around serves the handler anew, with something around it.
 func (c *handlerTry) around(wrap func(http.Handler) http.Handler) {
 	c.serve(wrap(c.handler()), c.srv.cfg.Protocol)
-}
-
-// openUnsettled opens a stream of many.
-func (c *handlerTry) openUnsettled() *endpointStream {
-	ctx, cancel := context.WithCancel(context.Background())
-	r, err := c.contract.request(ctx, c.contract.method(), c.url)
-	if err != nil {
-		cancel()
-		c.Fatalf("%v", err)
-	}
-	s := &endpointStream{c: c, cancel: cancel, done: make(chan struct{})}
-	c.Cleanup(s.close)
-	go s.read(r)
-	return s
-}
-
-// settleAll waits until all of some streams have come to the handler, which has been called before.
-func (c *handlerTry) settleAll(streams []*endpointStream, before int) {
-	if c.srv == nil {
-		for _, s := range streams {
-			s.await(c.limit()/10, func() bool { return s.response != nil || s.err != nil })
-		}
-	} else if !c.awaitCalls(c.limit(), func() bool { return c.entered >= before+len(streams) }) {
-		c.Fatalf("wanted %d streams at once, but the handler has been called only for %d", len(streams), c.calls()-before)
-	}
-	c.settle()
 }
 
 func resumeCases() []handlerCase {
@@ -420,8 +388,7 @@ func leaveCases() []handlerCase {
 		}},
 		{name: "leaving/a client that does not read", rule: sayGone, local: true, emits: true, try: func(c *handlerTry) {
 			c.warm()
-			never := make(chan struct{})
-			s := c.openWith(nil, never)
+			s := c.openUnread()
 			for range 24 {
 				e := c.next()
 				e.Data = strings.Repeat("x", 512<<10)
@@ -432,13 +399,7 @@ func leaveCases() []handlerCase {
 		}},
 		{name: "leaving/a hundred clients", rule: sayGone, local: true, try: func(c *handlerTry) {
 			c.warm()
-			before := c.calls()
-			streams := make([]*endpointStream, 100)
-			for i := range streams {
-				streams[i] = c.openUnsettled()
-			}
-			c.settleAll(streams, before)
-			for _, s := range streams {
+			for _, s := range c.openMany(100) {
 				s.close()
 			}
 			c.mustReturn()

@@ -161,7 +161,6 @@ type endpointStream struct {
 	mu       sync.Mutex // guards what follows
 	changed  signal     // raised when it has changed
 	response *http.Response
-	answered time.Time
 	wire     bytes.Buffer
 	events   []Event
 	last     time.Time       // when bytes came
@@ -172,10 +171,33 @@ type endpointStream struct {
 
 // open asks for a stream, and returns when the handler has been called and has come to rest. The headers may come later.
 func (c *handlerTry) open(change func(r *http.Request)) *endpointStream {
-	return c.openWith(change, nil)
+	before := c.calls()
+	s := c.ask(change, nil)
+	c.settleAll([]*endpointStream{s}, before)
+	return s
 }
 
-func (c *handlerTry) openWith(change func(r *http.Request), paused <-chan struct{}) *endpointStream {
+// openUnread does so for a client that does not read.
+func (c *handlerTry) openUnread() *endpointStream {
+	before := c.calls()
+	s := c.ask(nil, make(chan struct{}))
+	c.settleAll([]*endpointStream{s}, before)
+	return s
+}
+
+// openMany does so for many at once.
+func (c *handlerTry) openMany(n int) []*endpointStream {
+	before := c.calls()
+	streams := make([]*endpointStream, n)
+	for i := range streams {
+		streams[i] = c.ask(nil, nil)
+	}
+	c.settleAll(streams, before)
+	return streams
+}
+
+// ask asks for a stream, and does not wait.
+func (c *handlerTry) ask(change func(r *http.Request), paused <-chan struct{}) *endpointStream {
 	ctx, cancel := context.WithCancel(context.Background())
 	r, err := c.contract.request(ctx, c.contract.method(), c.url)
 	if err != nil {
@@ -187,15 +209,20 @@ func (c *handlerTry) openWith(change func(r *http.Request), paused <-chan struct
 	}
 	s := &endpointStream{c: c, cancel: cancel, done: make(chan struct{}), paused: paused}
 	c.Cleanup(s.close)
-	before := c.calls()
 	go s.read(r)
+	return s
+}
+
+// settleAll waits until some streams have come to the handler, which has been called before, and that has come to rest.
+func (c *handlerTry) settleAll(streams []*endpointStream, before int) {
 	if c.srv == nil {
-		s.await(c.limit()/10, func() bool { return s.response != nil || s.err != nil })
-	} else {
-		c.awaitCalls(c.limit(), func() bool { return c.entered > before })
+		for _, s := range streams {
+			s.await(c.limit()/10, func() bool { return s.response != nil || s.err != nil })
+		}
+	} else if !c.awaitCalls(c.limit(), func() bool { return c.entered >= before+len(streams) }) {
+		c.Fatalf("wanted %s at once, but of these the handler has been called for %d", count(len(streams), "stream"), c.calls()-before)
 	}
 	c.settle()
-	return s
 }
 
 // read reads the response to its end.
@@ -207,7 +234,7 @@ func (s *endpointStream) read(r *http.Request) {
 		return
 	}
 	defer func() { _ = response.Body.Close() }()
-	s.note(func() { s.response, s.answered, s.last = response, time.Now(), time.Now() })
+	s.note(func() { s.response, s.last = response, time.Now() })
 	if s.paused != nil {
 		select {
 		case <-s.paused:
@@ -253,7 +280,7 @@ func (s *endpointStream) await(limit time.Duration, holds func() bool) bool {
 	return await(&s.mu, &s.changed, limit, holds)
 }
 
-// mustAnswer waits for the headers, and ends the case where none come, or those of no event stream.
+// mustAnswer waits for the headers, and ends the case where none come.
 func (s *endpointStream) mustAnswer() *http.Response {
 	if !s.await(s.c.limit(), func() bool { return s.response != nil || s.err != nil }) {
 		s.c.Fatalf("wanted a response, but there is none within %v: are its headers flushed?", s.c.limit())

@@ -175,7 +175,7 @@ type gate struct {
 func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := g.sent.Add(1)
 	if sent == maxAsked {
-		g.try.Errorf("the client comes back again and again, though it was told to stop, by 204: it has made %d requests, and gets no further answers", sent)
+		g.try.Errorf("the client has made %d requests, again and again, whatever it was answered, and gets no further answers", sent)
 	}
 	if g.shut.Load() && g.try.virtual {
 		runtime.Goexit() // it would be left in the bubble for ever

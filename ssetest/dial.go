@@ -103,20 +103,22 @@ func (c *walledConn) check() error {
 	return c.server.checkBubble()
 }
 
-// CloseWrite ends what this side writes, where the network can.
+// CloseWrite ends what this side writes, as with a TCP connection.
 func (c *walledConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return c.inner().(interface{ CloseWrite() error }).CloseWrite()
 }
 
-// SetLinger with 0 has Close reset the connection, where the network can.
+// SetLinger with 0 has Close reset the connection, as with a TCP connection.
 func (c *walledConn) SetLinger(sec int) error {
-	if linger, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
-		return linger.SetLinger(sec)
+	return c.inner().(interface{ SetLinger(sec int) error }).SetLinger(sec)
+}
+
+// inner is the connection of the network: TCP, or in memory.
+func (c *walledConn) inner() net.Conn {
+	if k, ok := c.Conn.(*clientConn); ok {
+		return k.Conn
 	}
-	return errors.ErrUnsupported
+	return c.Conn
 }
 
 // The deadlines are refused as well: one of the virtual time of a bubble would be in the past elsewhere.
