@@ -74,15 +74,13 @@ func (es *EventSource) put(ctx context.Context, a arrival) bool {
 		if es.full() {
 			es.dropComments()
 		}
-		full := es.full() || es.paused && a.read()
-		if !full {
+		if !es.full() && !(es.paused && a.read()) {
 			es.add(a)
+			es.mu.Unlock()
+			return true
 		}
 		next := es.changed.next()
 		es.mu.Unlock()
-		if !full {
-			return true
-		}
 		select {
 		case <-next:
 		case <-ctx.Done():
@@ -146,9 +144,13 @@ func (es *EventSource) arriveWithin(limit time.Duration) (arrival, error) {
 			return a, err
 		}
 		if limit >= 0 && expired == nil { // only now, since most of what is asked for is there
-			timer := time.NewTimer(limit)
-			defer timer.Stop()
-			expired = timer.C
+			if es.limit == nil {
+				es.limit = time.NewTimer(limit)
+			} else {
+				es.limit.Reset(limit)
+			}
+			defer es.limit.Stop()
+			expired = es.limit.C
 		}
 		select {
 		case <-next:

@@ -270,12 +270,12 @@ func (in *intake) Read(p []byte) (int, error) {
 func (es *EventSource) awaitResume(ctx context.Context) bool {
 	for {
 		es.mu.Lock()
-		paused := es.paused
-		next := es.changed.next()
-		es.mu.Unlock()
-		if !paused {
+		if !es.paused {
+			es.mu.Unlock()
 			return true
 		}
+		next := es.changed.next()
+		es.mu.Unlock()
 		select {
 		case <-next:
 		case <-ctx.Done():

@@ -137,7 +137,8 @@ const maxPiece = 16
 
 // fate draws what happens to an event. All draws are made in any case, so that none of them depends on another's probability.
 func (c *chaos) fate(pattern string, stream, event uint64) fate {
-	source := seed(c.Seed).source(fmt.Sprintf("chaos %d %s", stream, pattern), event)
+	source := new(rand.ChaCha8)
+	seed(c.Seed).seed(source, fmt.Sprintf("chaos %d %s", stream, pattern), event)
 	end, at := draw(source), source.Uint64()
 	divided, piece := draw(source) < c.Split, scale(source, maxPiece)
 	f := fate{abort: end < c.Abort, at: at, twice: draw(source) < c.Duplicate, delay: time.Duration(scale(source, uint64(c.Delay)))}

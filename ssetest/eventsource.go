@@ -28,6 +28,7 @@ type EventSource struct {
 	log     *transcriptLog // nil where nobody can ask for it
 	cancel  context.CancelCauseFunc
 	done    chan struct{} // closed when the goroutine that reads has ended
+	limit   *time.Timer   // of arriveWithin; nil before it has waited
 
 	mu        sync.Mutex // guards what follows
 	changed   signal     // raised when it has changed

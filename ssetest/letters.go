@@ -65,7 +65,7 @@ func (l *letters) made(k int) letter {
 		ID:    l.srv.letterID(k),
 		Retry: l.srv.cfg.Retry,
 	}
-	wire, err := e.AppendText(nil)
+	wire, err := e.AppendText(make([]byte, 0, 128)) // which it fits
 	if err != nil {
 		panic(fmt.Sprintf("ssetest: letter %d: %v", k, err)) // it is made of nothing that could be refused
 	}
@@ -155,6 +155,7 @@ func (l *letters) serveByTime(ls *letterStream, interval time.Duration, done <-c
 			return
 		}
 		timer.Reset(time.Until(start.Add(time.Duration(i) * interval)))
+		l.made(ls.next) // now, while the client is busy with this one
 	}
 }
 

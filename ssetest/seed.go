@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -13,20 +14,25 @@ import (
 // A seed is where everything comes from that is random elsewhere.
 type seed uint64
 
-// source returns the random numbers for the n-th thing of one use. Each use, and each thing, has numbers of its own:
+// seed has a source give the random numbers for the n-th thing of one use. Each use, and each thing, has numbers of its own:
 // a new use never shifts an old one, and the n-th is found without the n-1 before it.
-func (s seed) source(use string, n uint64) *rand.ChaCha8 {
-	key := append([]byte(use), 0)
+func (s seed) seed(source *rand.ChaCha8, use string, n uint64) {
+	var room [64]byte
+	key := append(append(room[:0], use...), 0)
 	key = binary.LittleEndian.AppendUint64(key, uint64(s))
 	key = binary.LittleEndian.AppendUint64(key, n)
-	return rand.NewChaCha8(sha256.Sum256(key))
+	source.Seed(sha256.Sum256(key))
 }
 
 // uuid returns the version 4 UUID (RFC 9562, section 5.4) of the n-th thing of one use.
 func (s seed) uuid(use string, n uint64) string {
-	id, err := uuid.NewRandomFromReader(s.source(use, n))
+	var random [len(uuid.UUID{})]byte
+	var source rand.ChaCha8
+	s.seed(&source, use, n)
+	_, _ = source.Read(random[:]) // it never fails
+	id, err := uuid.NewRandomFromReader(bytes.NewReader(random[:]))
 	if err != nil {
-		panic(fmt.Sprintf("ssetest: a ChaCha8 source failed to read: %v", err)) // it never does
+		panic(fmt.Sprintf("ssetest: a UUID of %d bytes: %v", len(random), err)) // there are as many as it reads
 	}
 	return id.String()
 }
@@ -37,6 +43,8 @@ func (s seed) letter(n uint64) byte {
 		return 'a'
 	}
 	// The high word of the product is the letter. rand's own bounded numbers may change from release to release.
-	high, _ := bits.Mul64(s.source("letter", n).Uint64(), 26)
+	var source rand.ChaCha8
+	s.seed(&source, "letter", n)
+	high, _ := bits.Mul64(source.Uint64(), 26)
 	return 'a' + byte(high)
 }

@@ -21,6 +21,11 @@ func (t *texts) decode(b []byte, valid bool) string {
 	if !valid && !utf8.Valid(b) {
 		return replaceIllFormed(b)
 	}
+	return t.keep(b)
+}
+
+// keep returns b as it is.
+func (t *texts) keep(b []byte) string {
 	if len(b) > maxSharing {
 		return string(b)
 	}

@@ -24,6 +24,7 @@ type transcriptLog struct {
 	mu      sync.Mutex // guards what follows
 	start   time.Time  // of the first entry
 	entries []entry
+	texts   texts // of what was sent
 	bytes   int
 	dropped int
 }
@@ -32,25 +33,32 @@ func newTranscriptLog() *transcriptLog {
 	return &transcriptLog{most: maxTranscriptBytes}
 }
 
-// add adds an entry, and drops the oldest where there are too many. A log that is nil keeps nothing.
+// add adds an entry. A log that is nil keeps nothing.
 func (l *transcriptLog) add(stream int, kind entryKind, text string) {
-	if l != nil {
-		l.keep(entry{stream: stream, kind: kind, text: text})
+	if l == nil {
+		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep(entry{stream: stream, kind: kind, text: text})
 }
 
 // sent adds what was sent on a stream.
 func (l *transcriptLog) sent(stream int, p []byte) {
-	for l != nil && len(p) > 0 {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(p) > 0 {
 		n := min(len(p), maxEntryBytes, l.most)
-		l.keep(entry{stream: stream, kind: entrySent, text: string(p[:n])})
+		l.keep(entry{stream: stream, kind: entrySent, text: l.texts.keep(p[:n])})
 		p = p[n:]
 	}
 }
 
+// keep adds an entry, and drops the oldest where there are too many. l.mu is held.
 func (l *transcriptLog) keep(e entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.start.IsZero() {
 		l.start = time.Now()
 	}

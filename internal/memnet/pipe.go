@@ -56,7 +56,12 @@ func (p *pipe) take(b []byte) int {
 	for n < len(b) && len(p.chunks) > 0 {
 		k := copy(b[n:], p.chunks[0])
 		n += k
-		if p.chunks[0] = p.chunks[0][k:]; len(p.chunks[0]) == 0 {
+		switch p.chunks[0] = p.chunks[0][k:]; {
+		case len(p.chunks[0]) > 0:
+		case len(p.chunks) == 1:
+			p.chunks[0] = nil
+			p.chunks = p.chunks[:0] // and its place is used again
+		default:
 			p.chunks[0] = nil // the slice moves on over it
 			p.chunks = p.chunks[1:]
 		}
