@@ -74,7 +74,7 @@ func (es *EventSource) put(ctx context.Context, a arrival) bool {
 		if es.full() {
 			es.dropComments()
 		}
-		if !es.full() && !(es.paused && a.read()) {
+		if !es.full() && (!es.paused || !a.read()) {
 			es.add(a)
 			es.mu.Unlock()
 			return true

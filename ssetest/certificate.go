@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -14,9 +15,27 @@ import (
 	"time"
 )
 
-// certificate is made once in a process, and signed by itself. It is ECDSA on P-256, since signing with
+// certificate is what the server shows.
+func (s *Server) certificate() (tls.Certificate, error) {
+	if s.cfg.Certificate != nil {
+		return *s.cfg.Certificate, nil
+	}
+	return ownCertificate()
+}
+
+func checkCertificate(c *tls.Certificate) error {
+	if len(c.Certificate) == 0 || c.PrivateKey == nil {
+		return errors.New("Config.Certificate has no certificate, or no key; tls.LoadX509KeyPair reads both")
+	}
+	if _, err := x509.ParseCertificate(c.Certificate[0]); err != nil {
+		return fmt.Errorf("Config.Certificate: %w", err)
+	}
+	return nil
+}
+
+// ownCertificate is made once in a process, and signed by itself. It is ECDSA on P-256, since signing with
 // httptest's RSA key would take nearly half the time that it takes to start a server, connect and close.
-var certificate = sync.OnceValues(makeCertificate)
+var ownCertificate = sync.OnceValues(makeCertificate)
 
 func makeCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -36,7 +36,12 @@ func (s *Server) Close() {
 		defer s.report()
 	}
 	s.panicAcrossBubbles()
-	s.once.Do(s.close)
+	s.once.Do(func() {
+		if s.held {
+			s.hold()
+		}
+		s.close()
+	})
 }
 
 func (s *Server) close() {
@@ -89,6 +94,13 @@ func (s *Server) refuse() {
 	for _, f := range feeds {
 		f.close()
 	}
+}
+
+// isClosing reports whether Close has been called. It is before any stream is ended by that.
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
 }
 
 // patiently waits until done, which is called with s.mu held, reports true. It reports false when it has seen no progress

@@ -364,3 +364,51 @@ func TestStartServesWithoutATest(t *testing.T) {
 	assert.Contains(t, log.String(), "http: TLS handshake error from 127.0.0.1:")
 	assert.Contains(t, log.String(), "ssetest: panic in the handler of GET /panic HTTP/2.0 (stream 1): out of cheese")
 }
+
+// TestFarewell is a comment behind whatever was sent, on streams that Close ends, and on no others.
+func TestFarewell(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		for _, compress := range []bool{false, true} {
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, LetterInterval: -1, Farewell: "closing\ntime", Compress: compress})
+			srv.Script("GET /held", ssetest.Script{ssetest.Data("one"), ssetest.Hold()})
+			srv.Script("GET /half", ssetest.Script{ssetest.Raw("data: one\n\ndata: tw"), ssetest.Hold()})
+			srv.Script("GET /ended", ssetest.Script{ssetest.Data("one"), ssetest.End()})
+			srv.Script("GET /waiting", ssetest.Script{ssetest.Data("one"), ssetest.Wait(time.Hour), ssetest.Data("two")})
+			srv.Feed("GET /feed")
+			srv.Handle("GET /page", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") }))
+			const farewell = ": closing\n: time\n"
+			want := map[string]string{
+				"/sse":     farewell,
+				"/post":    "data: posted\n\n" + farewell,
+				"/feed":    farewell,
+				"/held":    "data: one\n\n" + farewell,
+				"/half":    "data: one\n\ndata: tw\n" + farewell,
+				"/waiting": "data: one\n\n" + farewell,
+			}
+			bodies := make(map[string]io.Reader)
+			for path := range want {
+				response, err := srv.Client().Get(srv.URL + path)
+				require.NoError(t, err)
+				defer func() { _ = response.Body.Close() }()
+				bodies[path] = response.Body
+			}
+			_, text := request(t, srv, "GET", "/ended")
+			assert.Equal(t, "data: one\n\n", text)
+			_, text = request(t, srv, "GET", "/page")
+			assert.Equal(t, "a page", text)
+			srv.Publish(ssetest.Data("posted"))
+			for _, path := range []string{"/half", "/held", "/waiting"} { // what they send has to be there before they are closed
+				first := make([]byte, len("data: one\n\n"))
+				_, err := io.ReadFull(bodies[path], first)
+				require.NoError(t, err)
+				bodies[path] = io.MultiReader(bytes.NewReader(first), bodies[path])
+			}
+			closeAtOnce(t, srv)
+			for path, body := range bodies {
+				got, err := io.ReadAll(body)
+				require.NoError(t, err)
+				assert.Equal(t, want[path], string(got), path)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log"
 	"math"
@@ -74,6 +75,18 @@ type Config struct {
 	// Addr is the "host:port" to listen on. By default it is a free port of the loopback interface, 127.0.0.1:0.
 	Addr string
 
+	// AllowedOrigins are those whose pages a browser lets read the responses (CORS), such as https://app.example or http://localhost:5173.
+	// By default there is none, and no response says anything of it. Each may send any method that an endpoint has, any header, and credentials.
+	// "*" is any origin, without credentials. The preflight of an origin that is not allowed is answered with 403.
+	AllowedOrigins []string
+
+	// Certificate is shown in place of the server's own, which is good for localhost, 127.0.0.1 and ::1, and is made when the process needs one.
+	// [Server.Client] trusts it, but asks for the host of the server's URL. Without TLS it is without effect.
+	Certificate *tls.Certificate
+
+	// Farewell is a comment with which [Server.Close] ends the event streams that are open then; by default they end without a word.
+	Farewell string
+
 	// Wrap goes around every endpoint, the built-in ones and those of [Server.Handle], [Server.Script] and [Server.Feed]: for authorization, logging, latency.
 	// The ResponseWriter that it passes on must be able to flush, by itself or by an Unwrap method
 	// as [http.ResponseController] asks for; else the streams answer 500 and the test fails.
@@ -120,6 +133,10 @@ func (c *Config) withDefaults() (*Config, error) {
 	if full.ErrorLog == nil {
 		full.ErrorLog = log.Default()
 	}
+	var err error
+	if full.AllowedOrigins, err = parseOrigins(full.AllowedOrigins); err != nil {
+		return &full, err
+	}
 	return &full, full.check()
 }
 
@@ -129,6 +146,11 @@ func (c *Config) check() error {
 	}
 	if !c.Network.valid() {
 		return fmt.Errorf("Config.Network is %v; it must be Auto, Loopback or InMemory", c.Network)
+	}
+	if c.Certificate != nil {
+		if err := checkCertificate(c.Certificate); err != nil {
+			return err
+		}
 	}
 	if c.Retry%time.Millisecond != 0 {
 		return fmt.Errorf("Config.Retry is %v; it must be whole milliseconds, which is what a retry field can say", c.Retry)

@@ -1,9 +1,15 @@
 package ssetest_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -73,6 +79,39 @@ func TestCertificate(t *testing.T) {
 		}
 		assert.True(t, cert.NotBefore.Before(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
 	})
+}
+
+// TestCertificateOfYours is shown by the server, and trusted by its client.
+func TestCertificateOfYours(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(7),
+			NotAfter:     time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+			DNSNames:     []string{"in-memory!use-Server.Client"},
+			IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		require.NoError(t, err)
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Certificate: &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}})
+		srv.Open(t, "/sse", nil).ExpectJSON(`{"msg":"a"}`)
+		if strings.HasPrefix(srv.URL, "https:") {
+			assert.Equal(t, der, srv.Certificate().Raw)
+		}
+	})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	const incomplete = "ssetest: Config.Certificate has no certificate, or no key; tls.LoadX509KeyPair reads both"
+	for want, bad := range map[string][]*tls.Certificate{
+		incomplete: {{}, {PrivateKey: key}, {Certificate: [][]byte{{1}}}},
+		"ssetest: Config.Certificate: x509: malformed certificate": {{Certificate: [][]byte{{1}}, PrivateKey: key}},
+	} {
+		for _, c := range bad {
+			_, err := ssetest.Start(&ssetest.Config{Certificate: c})
+			require.EqualError(t, err, want)
+		}
+	}
 }
 
 func TestClientWithoutTheCertificateIsNoted(t *testing.T) {

@@ -32,6 +32,8 @@
 // streams that are made for a test.
 // Config.Wrap goes around all of them.
 //
+// A page of another origin reads nothing of them in a browser, unless Config.AllowedOrigins has it.
+//
 // A wrong method is answered with 405 and Allow. What POST /post cannot take is answered with 400 (the body is not JSON; the answer
 // says at which byte, counted from 0), 413 (it is larger than Config.MaxBodyBytes) or 415 (the content type is neither
 // application/json nor text/*; of the latter the query's parameters are broadcast, as an object of strings).
@@ -179,6 +181,10 @@
 //
 //	-ssetest.update           SSETEST_UPDATE=1          writes recordings and golden transcripts anew
 //	-ssetest.network=memory   SSETEST_NETWORK=memory    puts servers in memory whose Config.Network is Auto; or loopback
+//	-ssetest.serve=host:port  SSETEST_SERVE=host:port   holds the first server that a test starts open when the test is over
+//
+// With the last, of a test that fails, its server can be poked: it says where it is, at port 0 on one that is free, and stays as the test has left it,
+// until Ctrl-C. A server in a bubble can't be reached, and is not held. "go test" has a time limit of its own: -timeout=0 takes it off.
 //
 // The variable is for "go test ./...", since packages that do not import ssetest refuse a flag that they do not know.
 //
@@ -190,7 +196,7 @@
 //
 // # Close
 //
-// [Server.Close] ends every stream behind the last event that was published, waits until that end has left,
+// [Server.Close] ends every stream behind the last event that was published, with Config.Farewell where there is one, waits until that end has left,
 // and does not wait for clients. Scripts that wait or hold end there; a connection that stalls is reset. A panic in a handler, a handler that outlives Close, and a response that can't be flushed
 // fail the server's test. What is no failure but may explain one, such as a TLS handshake that failed, an unknown Last-Event-ID or
 // a stream that fell too far behind, is kept and shown when a test has failed.

@@ -12,6 +12,7 @@ import (
 var (
 	update      *bool
 	networkFlag *string
+	serveFlag   *string
 )
 
 // The flags exist only where the command line has one of them, so that they are in nobody's way.
@@ -20,6 +21,7 @@ func init() {
 		if name := strings.TrimLeft(argument, "-"); name != argument && strings.HasPrefix(name, "ssetest.") {
 			update = flag.Bool("ssetest.update", false, "write recordings and golden transcripts anew")
 			networkFlag = flag.String("ssetest.network", "", "the `network` of servers whose Config.Network is Auto: memory or loopback")
+			serveFlag = flag.String("ssetest.serve", "", "hold the first server that a test starts open, at this `host:port`, when the test is over")
 			return
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 const closedText = "ssetest: the server is closed"
 
-// handler is what every request goes through: accounting, then Config.Wrap, then the endpoint.
+// handler is what every request goes through: accounting, then CORS, then Config.Wrap, then the endpoint.
 // It is nil where Config.Wrap has returned that.
 func (s *Server) handler() http.Handler {
 	var h http.Handler = http.HandlerFunc(s.route)
@@ -23,7 +23,7 @@ func (s *Server) handler() http.Handler {
 			return nil
 		}
 	}
-	return s.account(h)
+	return s.account(s.cors(h))
 }
 
 // account knows of every request that is being answered, and records the trouble that it ends in.

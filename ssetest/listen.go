@@ -87,7 +87,7 @@ func (s *Server) unstarted(handler http.Handler) (server *httptest.Server, err e
 }
 
 func (s *Server) listenTLS(handler http.Handler) error {
-	cert, err := certificate()
+	cert, err := s.certificate()
 	if err != nil {
 		return err
 	}

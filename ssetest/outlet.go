@@ -46,6 +46,7 @@ type outlet struct {
 
 	decided bool         // the header has been written
 	records bool         // what is written is recorded
+	inLine  bool         // and what was written last is a part of a line
 	body    []byte       // the beginning of a body that is no stream
 	events  *disturbance // nil where nothing is disturbed
 	gzip    *gzip.Writer // nil where nothing is compressed
@@ -112,6 +113,9 @@ func (o *outlet) Write(p []byte) (int, error) {
 func (o *outlet) put(p []byte) (int, error) {
 	if o.records {
 		o.x.srv.log.sent(o.x.number, p) // before it is: whoever has it finds it there
+		if len(p) > 0 {
+			o.inLine = p[len(p)-1] != '\n' && p[len(p)-1] != '\r'
+		}
 	} else {
 		o.body = append(o.body, p[:min(len(p), maxAnswerBody-len(o.body))]...)
 	}
@@ -175,6 +179,7 @@ func (o *outlet) finish() {
 	if o.events != nil {
 		o.events.finish()
 	}
+	o.sayFarewell()
 	if o.gzip == nil {
 		return
 	}
@@ -183,6 +188,20 @@ func (o *outlet) finish() {
 	}
 	o.gzip.Reset(nil)
 	compressors.Put(o.gzip)
+}
+
+// sayFarewell ends a stream with a comment where Close ends it, and nothing else has. An event that has begun stays unfinished.
+func (o *outlet) sayFarewell() {
+	x := o.x
+	untold := x.ended == "" || x.ended == endingDirective(hold)
+	if x.srv.cfg.Farewell == "" || !untold || !o.records || o.head || x.aborted.Load() || !x.srv.isClosing() {
+		return
+	}
+	comment := appendComment(nil, x.srv.cfg.Farewell)
+	if o.inLine {
+		comment = append([]byte{'\n'}, comment...)
+	}
+	_, _ = o.put(comment) // where it fails, the client is gone
 }
 
 // compressors are used again, since each takes a megabyte and a half to make.

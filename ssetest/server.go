@@ -48,6 +48,7 @@ type Server struct {
 	base   context.Context // of every request; cancelled by Close
 	cancel context.CancelFunc
 	once   sync.Once // of Close
+	held   bool      // Close holds it open
 
 	log      *transcriptLog
 	progress atomic.Int64 // grows with whatever is read or written; Close watches it
@@ -102,15 +103,23 @@ func NewServer(t testing.TB, cfg *Config) *Server {
 func Start(cfg *Config) (*Server, error) { return start(cfg, nil) }
 
 func start(cfg *Config, test testing.TB) (*Server, error) {
+	held := false
+	if test != nil {
+		cfg, held = heldOpen(cfg)
+	}
 	s, err := newServer(cfg, test)
 	if err != nil {
 		return nil, err
 	}
+	s.held = held
 	if err := s.listen(); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("ssetest: starting the server: %w", err)
 	}
 	running.Store(strings.ToLower(s.URL), s)
+	if held {
+		s.sayHeld()
+	}
 	return s, nil
 }
 

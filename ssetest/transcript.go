@@ -137,6 +137,30 @@ func (p *parser) tell(piece []byte, line func(format string, args ...any)) {
 // unfinished reports whether an event has begun and not ended.
 func (p *parser) unfinished() bool { return p.decoder.size > 0 || len(p.decoder.in.unfinished()) > 0 }
 
+// Only returns the part of a transcript that is about some of its streams: those whose request keep wants, by its method and its path.
+// Of a stream whose beginning the transcript has lost, both are "".
+func (t *Transcript) Only(keep func(method, path string) bool) *Transcript {
+	only := &Transcript{dropped: t.dropped}
+	kept := make(map[int]bool)
+	for _, e := range t.entries {
+		wanted, known := kept[e.stream]
+		if !known {
+			var method, path string
+			if e.kind == entryAsked {
+				method, path, _ = strings.Cut(e.text, " ")
+				path, _, _ = strings.Cut(path, " ")
+				path, _, _ = strings.Cut(path, "?")
+			}
+			wanted = keep(method, path)
+			kept[e.stream] = wanted
+		}
+		if wanted {
+			only.entries = append(only.entries, e)
+		}
+	}
+	return only
+}
+
 // AppendText appends the text form to b, stream after stream. There is no error.
 func (t *Transcript) AppendText(b []byte) ([]byte, error) {
 	for _, s := range t.sections(true) {
@@ -150,6 +174,9 @@ func (t *Transcript) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
 // Scripts returns a script for each stream, as [ParseScripts] makes them of the text form.
 func (t *Transcript) Scripts() []Script {
+	if len(t.entries) == 0 {
+		return nil // as a text, nothing is one script without a step
+	}
 	text, err := t.MarshalText()
 	var scripts []Script
 	if err == nil {

@@ -289,3 +289,25 @@ func TestTranscriptHasNotes(t *testing.T) {
 	assert.Regexp(t, `stream 4  note: nobody has accepted it\n`, srv.Transcript())
 	assert.Contains(t, withoutTimes(t, srv.Transcript()), ":@ open GET /feed\n:@ response 204\n:@ end\n\n:@ open GET /fed\n:@ end\n")
 }
+
+// TestOnlySomeStreams of a transcript, by method and path.
+func TestOnlySomeStreams(t *testing.T) {
+	srv := ssetest.NewServer(t, nil)
+	srv.Script("/feed", ssetest.Script{ssetest.Data("one")})
+	for _, target := range []string{"GET /feed?token=secret", "POST /feed", "GET /feed%20me"} {
+		method, path, _ := strings.Cut(target, " ")
+		request(t, srv, method, path)
+	}
+	srv.AwaitStreams(t, "/feed", 0)
+	all := srv.Transcript()
+	var asked []string
+	gets := all.Only(func(method, path string) bool {
+		asked = append(asked, method+" "+path)
+		return method == "GET" && path == "/feed"
+	})
+	assert.Equal(t, []string{"GET /feed", "POST /feed", "GET /feed%20me"}, asked, "each stream once")
+	assert.Equal(t, ":@ open GET /feed?token=REDACTED\ndata: one\n\n:@ end\n\n", withoutTimes(t, gets))
+	assert.Len(t, gets.Scripts(), 1)
+	assert.Len(t, all.Scripts(), 3, "what it is taken of stays as it is")
+	assert.Empty(t, all.Only(func(string, string) bool { return false }).Scripts())
+}
