@@ -1,6 +1,6 @@
-// Command ssetest is the server of package ssetest on a fixed address, for curl and for looking.
+// Command ssetest is the server of package ssetest on a fixed address, for curl, for browsers, and for programs in other languages.
 //
-// -help says how.
+// -help says how. The first SIGINT or SIGTERM ends every stream, and then the process; a second one ends that at once.
 package main
 
 import (
@@ -13,8 +13,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		<-signals
+		os.Exit(cli.ExitInterrupted)
+	}()
+	os.Exit(cli.Run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// logging is what -log asks for: a handler around all others that tells of each request when it comes and when it is over, and where net/http's own trouble goes to.
+// Without -log nothing tells of requests, and trouble is a line on errs.
+func logging(format string, errs io.Writer) (func(http.Handler) http.Handler, *log.Logger) {
+	var handler slog.Handler
+	switch format {
+	case "text":
+		handler = slog.NewTextHandler(errs, nil)
+	case "json":
+		handler = slog.NewJSONHandler(errs, nil)
+	default:
+		return func(next http.Handler) http.Handler { return next }, log.New(errs, "ssetest: ", log.Lmsgprefix)
+	}
+	logger := slog.New(handler)
+	return func(next http.Handler) http.Handler { return logRequests(logger, next) }, slog.NewLogLogger(handler, slog.LevelError)
+}
+
+func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
+	var count atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		logger := logger.With("request", count.Add(1))
+		attributes := []any{"method", r.Method, "path", r.URL.Path, "protocol", r.Proto, "host", r.Host, "from", r.RemoteAddr}
+		if id := r.Header.Get("Last-Event-ID"); id != "" {
+			attributes = append(attributes, "last_event_id", id)
+		}
+		logger.Info("asked", attributes...)
+		answer := &answerLog{ResponseWriter: w}
+		start := time.Now()
+		defer func() { // a stream that is broken off is over as well
+			logger.Info("over", "status", answer.status, "bytes", answer.bytes, "after", time.Since(start).Round(time.Microsecond).String())
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// An answerLog sees what a response is.
+type answerLog struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (a *answerLog) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answerLog) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets [http.ResponseController] flush.
+func (a *answerLog) Unwrap() http.ResponseWriter { return a.ResponseWriter }
