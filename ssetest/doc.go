@@ -184,7 +184,8 @@
 //	-ssetest.serve=host:port  SSETEST_SERVE=host:port   holds the first server that a test starts open when the test is over
 //
 // With the last, of a test that fails, its server can be poked: it says where it is, at port 0 on one that is free, and stays as the test has left it,
-// until Ctrl-C. A server in a bubble can't be reached, and is not held. "go test" has a time limit of its own: -timeout=0 takes it off.
+// until Ctrl-C. A server in a bubble can't be reached, and is not held. "go test" has a time limit of its own, which -timeout=0 takes off, and without -v keeps back what
+// a package says that it was given by name.
 //
 // The variable is for "go test ./...", since packages that do not import ssetest refuse a flag that they do not know.
 //
