@@ -373,6 +373,7 @@ func TestFarewell(t *testing.T) {
 			srv.Script("GET /held", ssetest.Script{ssetest.Data("one"), ssetest.Hold()})
 			srv.Script("GET /half", ssetest.Script{ssetest.Raw("data: one\n\ndata: tw"), ssetest.Hold()})
 			srv.Script("GET /ended", ssetest.Script{ssetest.Data("one"), ssetest.End()})
+			srv.Script("GET /returned", ssetest.Script{ssetest.Data("one")})
 			srv.Script("GET /waiting", ssetest.Script{ssetest.Data("one"), ssetest.Wait(time.Hour), ssetest.Data("two")})
 			srv.Feed("GET /feed")
 			srv.Handle("GET /page", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") }))
@@ -392,9 +393,11 @@ func TestFarewell(t *testing.T) {
 				defer func() { _ = response.Body.Close() }()
 				bodies[path] = response.Body
 			}
-			_, text := request(t, srv, "GET", "/ended")
-			assert.Equal(t, "data: one\n\n", text)
-			_, text = request(t, srv, "GET", "/page")
+			for _, path := range []string{"/ended", "/returned"} {
+				_, text := request(t, srv, "GET", path)
+				assert.Equal(t, "data: one\n\n", text)
+			}
+			_, text := request(t, srv, "GET", "/page")
 			assert.Equal(t, "a page", text)
 			srv.Publish(ssetest.Data("posted"))
 			for _, path := range []string{"/half", "/held", "/waiting"} { // what they send has to be there before they are closed

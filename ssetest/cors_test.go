@@ -96,6 +96,7 @@ func TestCORS(t *testing.T) {
 		"preflight of any origin":       {[]string{"*"}, "OPTIONS", "/post", []string{"Origin", foreign, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type"}, 204, preflight(anyone, "POST", "content-type")},
 		"preflight without headers":     {[]string{app}, "OPTIONS", "/own", []string{"Origin", app, "Access-Control-Request-Method", "PUT"}, 204, preflight(named, "PUT", "")},
 		"preflight of no method there":  {[]string{app}, "OPTIONS", "/post", []string{"Origin", app, "Access-Control-Request-Method", "DELETE"}, 204, preflight(named, "GET, HEAD, POST", "")},
+		"preflight of two sources":      {[]string{app}, "OPTIONS", "/sse", []string{"Origin", app, "Access-Control-Request-Method", "POST"}, 204, preflight(named, "POST", "")},
 		"preflight of no path":          {[]string{app}, "OPTIONS", "/nowhere", []string{"Origin", app, "Access-Control-Request-Method", "PUT"}, 204, preflight(named, "PUT", "")},
 		"preflight of a foreign origin": {[]string{app}, "OPTIONS", "/post", []string{"Origin", foreign, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type"}, 403, refused},
 		"preflight of a foreign script": {[]string{app}, "OPTIONS", "/feed", []string{"Origin", foreign, "Access-Control-Request-Method", "GET"}, 403, refused},
@@ -105,6 +106,7 @@ func TestCORS(t *testing.T) {
 			t.Parallel()
 			srv := ssetest.NewServer(t, &ssetest.Config{AllowedOrigins: c.origins})
 			srv.Script("GET /feed", ssetest.Script{ssetest.Data("one")})
+			srv.Script("POST /sse", ssetest.Script{ssetest.Data("one")}) // beside the letters
 			srv.Handle("PUT /own", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			response, text := ask(t, srv, c.method, c.path, "{}", c.headers...)
 			assert.Equal(t, c.status, response.StatusCode, text)

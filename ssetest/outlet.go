@@ -190,11 +190,10 @@ func (o *outlet) finish() {
 	compressors.Put(o.gzip)
 }
 
-// sayFarewell ends a stream with a comment where Close ends it, and nothing else has. An event that has begun stays unfinished.
+// sayFarewell ends a stream with a comment where Close ends it. An event that has begun stays unfinished.
 func (o *outlet) sayFarewell() {
 	x := o.x
-	untold := x.ended == "" || x.ended == endingDirective(hold)
-	if x.srv.cfg.Farewell == "" || !untold || !o.records || o.head || x.aborted.Load() || !x.srv.isClosing() {
+	if x.srv.cfg.Farewell == "" || !o.records || o.head || x.aborted.Load() || !x.srv.isClosing() {
 		return
 	}
 	comment := appendComment(nil, x.srv.cfg.Farewell)

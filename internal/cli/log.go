@@ -43,7 +43,7 @@ func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// An answerLog sees what a response is.
+// An answerLog sees what a response is. Its status is set before anything is written, as every endpoint of the server's does it.
 type answerLog struct {
 	http.ResponseWriter
 	status int
@@ -58,9 +58,6 @@ func (a *answerLog) WriteHeader(status int) {
 }
 
 func (a *answerLog) Write(p []byte) (int, error) {
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
 	return n, err

@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-ssetest/sse/internal/cli"
 	"github.com/go-ssetest/sse/ssetest"
 )
 
@@ -182,6 +186,21 @@ func TestProbe(t *testing.T) {
 		text, code = probe()
 		assert.Equal(t, 1, code)
 		assert.Contains(t, text, "connection refused")
+	}
+}
+
+// TestProbeOfSomethingElse is not taken in by a server that is none, or not well.
+func TestProbeOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	for answer, status := range map[string]int{"ok\n": http.StatusServiceUnavailable, "hello\n": http.StatusOK} {
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, answer)
+		}))
+		defer other.Close()
+		var out, errs buffer
+		assert.Equal(t, 1, cli.Run(t.Context(), []string{"-http", "-probe", "-addr", other.Listener.Addr().String()}, environment(), &out, &errs))
+		assert.Equal(t, fmt.Sprintf("ssetest: %s/healthz has answered %d %s: it is not well, or no ssetest\n", other.URL, status, http.StatusText(status)), errs.String())
 	}
 }
 

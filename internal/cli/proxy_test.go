@@ -44,6 +44,14 @@ func TestBehindProxy(t *testing.T) {
 		})
 	}
 
+	// The host counts for patterns, too.
+	feed := write(t, "feed.sse", "data: one\n\n")
+	hosts := start(t, "-http", "-behind-proxy", "-script", "GET sse.example/feed="+feed)
+	response, _ := hosts.ask("GET", "/feed", "", "X-Forwarded-Host", "sse.example")
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+	response, _ = hosts.ask("GET", "/feed", "")
+	assert.Equal(t, http.StatusNotFound, response.StatusCode)
+
 	// Without the flag, anybody could say anything.
 	open := start(t, "-http")
 	response, text := open.ask("GET", "/healthz", "", "X-Forwarded-Proto", "http", "X-Forwarded-Host", "evil.example")
