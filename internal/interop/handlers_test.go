@@ -90,7 +90,7 @@ func newR3labs(t testing.TB) (http.Handler, func(ssetest.Event)) {
 // A publication is an event as donovanhide/eventsource wants it.
 type publication struct{ e ssetest.Event }
 
-func (p publication) Id() string    { return p.e.ID } //nolint:revive // the interface has it so
+func (p publication) Id() string    { return p.e.ID } //nolint:revive,staticcheck // the interface has it so
 func (p publication) Event() string { return p.e.Type }
 func (p publication) Data() string  { return p.e.Data }
 

@@ -12,6 +12,8 @@ Three things are tried here, in a module of its own, so that nobody who imports 
 
 - clients through ` + "`ssetest.TestClient`" + `, and handlers through ` + "`ssetest.TestHandler`" + `: what they fail is pinned by name in [testdata/known](testdata/known), and listed below;
 - SDKs (openai-go, anthropic-sdk-go, modelcontextprotocol/go-sdk) on scripted streams, by what they make of them. Where one deviates from the standard, a test whose name says "Deviation" has it.
+- clients in other languages (the npm packages eventsource, eventsource-parser and undici, and curl) on the command ssetest, each in a process of its own, over TLS, on HTTP/1.1 and HTTP/2: letters, posts,
+  and a feed, through aborts. They need Node.js 20.18.1 or newer, npm and curl; what javascript/package-lock.json pins is installed into a temporary folder.
 
 ` + "`go test ./...`" + ` runs all of it, and fails where something that is known to fail passes, or something else fails. ` + "`SSETEST_UPDATE=1 go test -run TestWhatIsKnown .`" + ` finds out anew, and writes this
 table; whose fault each failure is has to be decided, in verdicts_test.go.
