@@ -68,6 +68,8 @@ func End() Step { return endCleanly }
 
 // Abort breaks the stream off. Over HTTP/1.1 the connection is closed within the body, and the client sees an unexpected EOF;
 // over HTTP/2 it sees RST_STREAM with the code INTERNAL_ERROR, and other streams on its connection go on.
+//
+// A browser may drop what has arrived right before a stream or a connection is reset, and its page has not had yet. It then comes back with an older Last-Event-ID.
 func Abort() Step { return abortStream }
 
 // ResetStream breaks the stream off with a RST_STREAM that has the code (RFC 9113, sections 6.4 and 7).
