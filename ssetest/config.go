@@ -127,7 +127,8 @@ func (c *Config) withDefaults() (*Config, error) {
 	full.History = max(orDefault(full.History, defaultHistory), 0)
 	full.MaxBodyBytes = orDefault(full.MaxBodyBytes, defaultMaxBodyBytes)
 	full.Timeout = orDefault(full.Timeout, timeoutOfClock())
-	if full.MaxConcurrentStreams = orDefault(full.MaxConcurrentStreams, defaultMaxConcurrentStreams); full.MaxConcurrentStreams < 0 {
+	full.MaxConcurrentStreams = orDefault(full.MaxConcurrentStreams, defaultMaxConcurrentStreams)
+	if n := full.MaxConcurrentStreams; n < 0 || int64(n) > math.MaxInt32 {
 		full.MaxConcurrentStreams = math.MaxInt32
 	}
 	if full.ErrorLog == nil {

@@ -3,9 +3,12 @@ package ssetest
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // anyOrigin in Config.AllowedOrigins allows every origin, without credentials.
@@ -21,16 +24,26 @@ func parseOrigin(text string) (string, error) {
 	}
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme == "" || strings.Contains(u.Host, "*"):
+	case err != nil || u.Hostname() == "" || u.Scheme == "" || strings.Contains(u.Host, "*") || !isPortOrNone(u.Port()):
 		return "", fmt.Errorf("%q is no origin; it is written as in https://app.example:8443, or as * for any", text)
 	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
 		return "", fmt.Errorf("%q is more than an origin, which ends with the host, or its port: %s://%s", text, u.Scheme, u.Host)
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }):
+		return "", fmt.Errorf("%q is not as browsers send it, which write a host in ASCII, as in https://xn--bcher-kva.example", text)
 	}
-	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	if port := u.Port(); port == "" || port == defaultPorts[scheme] {
-		host = strings.TrimSuffix(host, ":"+port)
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() {
+		host = "[" + ip.String() + "]"
+	}
+	if port != "" && port != defaultPorts[scheme] {
+		host += ":" + port
 	}
 	return scheme + "://" + host, nil
+}
+
+func isPortOrNone(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil
 }
 
 // parseOrigins returns origins as browsers send them.
@@ -61,8 +74,8 @@ func (s *Server) cors(next http.Handler) http.Handler {
 		}
 		w.Header().Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
 		if !allowed {
-			s.note("%s: answered 403, since the origin %s is not allowed", requestLine(r), shown(origin))
-			http.Error(w, "ssetest: Config.AllowedOrigins does not have the origin of this page", http.StatusForbidden)
+			s.warn("%s: answered 403, since Config.AllowedOrigins does not have the origin %s", requestLine(r), shown(origin))
+			http.Error(w, "ssetest: the origin of this page is not allowed; Config.AllowedOrigins, or the command's -origin, allows it", http.StatusForbidden)
 			return
 		}
 		s.answerPreflight(w, r)

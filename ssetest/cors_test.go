@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strings"
@@ -79,6 +80,8 @@ func TestCORS(t *testing.T) {
 		"an origin by name, a refusal":  {[]string{app}, "GET", "/nowhere", []string{"Origin", app}, 404, named},
 		"one of several":                {[]string{"http://localhost:5173", app}, "GET", "/sse", []string{"Origin", app}, 200, named},
 		"as browsers write it":          {[]string{"HTTPS://App.Example:443"}, "GET", "/sse", []string{"Origin", app}, 200, named},
+		"an empty port":                 {[]string{app + ":"}, "GET", "/sse", []string{"Origin", app}, 200, named},
+		"an address":                    {[]string{"http://[0:0::1]:3000"}, "GET", "/sse", []string{"Origin", "http://[::1]:3000"}, 200, map[string]string{"Allow-Origin": "http://[::1]:3000", "Allow-Credentials": "true", "Vary": "Origin"}},
 		"another port":                  {[]string{app + ":444"}, "GET", "/sse", []string{"Origin", app}, 200, nothing},
 		"another scheme":                {[]string{"http://app.example"}, "GET", "/sse", []string{"Origin", app}, 200, nothing},
 		"a foreign origin":              {[]string{app}, "GET", "/sse", []string{"Origin", foreign}, 200, nothing},
@@ -112,7 +115,7 @@ func TestCORS(t *testing.T) {
 			assert.Equal(t, c.status, response.StatusCode, text)
 			assert.Equal(t, c.want, corsHeader(response))
 			if c.status == http.StatusForbidden {
-				assert.Equal(t, "ssetest: Config.AllowedOrigins does not have the origin of this page\n", text)
+				assert.Equal(t, "ssetest: the origin of this page is not allowed; Config.AllowedOrigins, or the command's -origin, allows it\n", text)
 			}
 		})
 	}
@@ -133,11 +136,24 @@ func TestPreflightsComeBeforeWrap(t *testing.T) {
 	assert.Equal(t, "https://app.example", response.Header.Get("Access-Control-Allow-Origin"), "the page reads why")
 }
 
+// TestRefusedPreflightsAreLogged where there is no test that would show its notes.
+func TestRefusedPreflightsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	srv, err := ssetest.Start(&ssetest.Config{AllowedOrigins: []string{"https://app.example"}, ErrorLog: newLogger(&log)})
+	require.NoError(t, err)
+	defer srv.Close()
+	ask(t, srv, "OPTIONS", "/post", "", "Origin", "https://evil.example", "Access-Control-Request-Method", "POST")
+	srv.Close()
+	assert.Equal(t, "OPTIONS /post HTTP/2.0: answered 403, since Config.AllowedOrigins does not have the origin https://evil.example\n", log.String())
+}
+
 func TestOriginsThatAreNone(t *testing.T) {
 	for origin, want := range map[string]string{
 		"":                          `"" is no origin; it is written as in https://app.example:8443, or as * for any`,
 		"app.example":               `"app.example" is no origin; it is written as in https://app.example:8443, or as * for any`,
 		"null":                      `"null" is no origin; it is written as in https://app.example:8443, or as * for any`,
+		"https://app.example:99999": `"https://app.example:99999" is no origin; it is written as in https://app.example:8443, or as * for any`,
+		"https://bücher.example":    `"https://bücher.example" is not as browsers send it, which write a host in ASCII, as in https://xn--bcher-kva.example`,
 		"https://*.example":         `"https://*.example" is no origin; it is written as in https://app.example:8443, or as * for any`,
 		"https://app.example/":      `"https://app.example/" is more than an origin, which ends with the host, or its port: https://app.example`,
 		"https://app.example?x":     `"https://app.example?x" is more than an origin, which ends with the host, or its port: https://app.example`,

@@ -193,7 +193,7 @@ func (o *outlet) finish() {
 // sayFarewell ends a stream with a comment where Close ends it. An event that has begun stays unfinished.
 func (o *outlet) sayFarewell() {
 	x := o.x
-	if x.srv.cfg.Farewell == "" || !o.records || o.head || x.aborted.Load() || !x.srv.isClosing() {
+	if x.srv.cfg.Farewell == "" || !o.records || x.aborted.Load() || !x.srv.isClosing() {
 		return
 	}
 	comment := appendComment(nil, x.srv.cfg.Farewell)

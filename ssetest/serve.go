@@ -35,7 +35,7 @@ func (s *Server) hold() {
 	interrupted := make(chan os.Signal, 1)
 	ossignal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	defer ossignal.Stop(interrupted)
-	result := "is over"
+	result := "is done with its server"
 	if s.test.Failed() {
 		result = "has failed"
 	}

@@ -47,7 +47,7 @@ func TestServe(t *testing.T) {
 		result  string
 		code    int
 	}{
-		"flag, passing":     {[]string{"-ssetest.serve=127.0.0.1:0"}, "SSETEST_SERVE=", "passing", "is over", 0},
+		"flag, passing":     {[]string{"-ssetest.serve=127.0.0.1:0"}, "SSETEST_SERVE=", "passing", "is done with its server", 0},
 		"variable, failing": {nil, "SSETEST_SERVE=127.0.0.1:0", "failing", "has failed", 1},
 	} {
 		t.Run(name, func(t *testing.T) {

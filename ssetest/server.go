@@ -114,6 +114,9 @@ func start(cfg *Config, test testing.TB) (*Server, error) {
 	s.held = held
 	if err := s.listen(); err != nil {
 		s.cancel()
+		if held {
+			err = fmt.Errorf("-ssetest.serve, or SSETEST_SERVE: %w", err)
+		}
 		return nil, fmt.Errorf("ssetest: starting the server: %w", err)
 	}
 	running.Store(strings.ToLower(s.URL), s)
@@ -188,7 +191,7 @@ func (s *Server) Client() *http.Client {
 }
 
 // Certificate returns the certificate that the server shows, or nil where it has no TLS.
-// It is made anew for each process, and is its own authority: for localhost, 127.0.0.1, ::1 and example.com.
+// That is Config.Certificate, or one that is made anew for each process, and is its own authority: for localhost, 127.0.0.1, ::1 and example.com.
 func (s *Server) Certificate() *x509.Certificate { return s.front.Certificate() }
 
 // Handle serves any handler of yours beside the built-in endpoints, and before them: the one under test, a token endpoint.

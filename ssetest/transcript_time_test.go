@@ -241,6 +241,7 @@ func TestRecordedHeader(t *testing.T) {
 		"Content-Type": {"text/event-stream"}, "Cache-Control": {"no-store"}, "Set-Cookie": {"a=1", "b=2"}, "Authorization": {"x"}, "X-Api-Key": {"y"},
 		"Link": {`<https://h/?page=2&access_token=x>; rel="next"`}, "Refresh": {"5; url=https://u:p@h/x"},
 		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"},
+		"Access-Control-Allow-Origin": {"https://app.example"}, "Access-Control-Allow-Credentials": {"true"},
 	}), ""))
 }
 

@@ -108,6 +108,14 @@ func (s *Server) note(format string, args ...any) {
 	}
 }
 
+// warn is a note that whoever runs a server without a test reads at once.
+func (s *Server) warn(format string, args ...any) {
+	s.note(format, args...)
+	if s.test == nil {
+		s.cfg.ErrorLog.Printf(format, args...)
+	}
+}
+
 // noteOn is a note about an exchange, which its transcript has as well.
 func (s *Server) noteOn(x *exchange, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -119,11 +127,7 @@ func (s *Server) noteOn(x *exchange, format string, args ...any) {
 type noteWriter struct{ s *Server }
 
 func (w noteWriter) Write(p []byte) (int, error) {
-	text := strings.TrimSuffix(string(p), "\n")
-	w.s.note("%s", text)
-	if w.s.test == nil {
-		w.s.cfg.ErrorLog.Print(text)
-	}
+	w.s.warn("%s", strings.TrimSuffix(string(p), "\n"))
 	return len(p), nil
 }
 

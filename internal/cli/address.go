@@ -13,6 +13,9 @@ const (
 
 // listenAddress is the host and port that -addr comes to, which may have either, or both, or none, with the environment's PORT.
 func listenAddress(address, envPort string) (string, error) {
+	if strings.Contains(address, "/") {
+		return "", mistakef("-addr is %q; it has no scheme and no path, and is written as in -addr :4043 or -addr 0.0.0.0:4043", address)
+	}
 	host, port := splitAddress(address)
 	if host == "" {
 		host = defaultHost
@@ -52,10 +55,7 @@ func isPort(text string) bool {
 
 // local is where a server that listens at an address is reached from its own machine.
 func local(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr // it was made by listenAddress
-	}
+	host, port, _ := net.SplitHostPort(addr) // which listenAddress has joined
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = defaultHost
 		if ip.To4() == nil {

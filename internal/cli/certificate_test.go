@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
@@ -11,8 +12,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// TestCertificateOfYours shows a certificate from files.
+func TestCertificateOfYours(t *testing.T) {
+	t.Parallel()
+	cert, key := ownCertificate(t)
+	c := start(t, "-cert", cert, "-key", key)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	require.NoError(t, err)
+	response, _ := c.ask("GET", "/healthz", "")
+	assert.Equal(t, pair.Certificate[0], response.TLS.PeerCertificates[0].Raw)
+}
 
 // ownCertificate makes files of a certificate and its key, as mkcert does.
 func ownCertificate(t *testing.T) (cert, key string) {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // The exit codes.
@@ -30,17 +31,18 @@ func mistakef(format string, args ...any) error { return mistake(fmt.Sprintf(for
 // with -log, the log does as well. Env looks up the environment, as [os.Getenv] does.
 func Run(ctx context.Context, args []string, env func(string) string, out, errs io.Writer) int {
 	err := run(ctx, args, env, out, errs)
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case errors.As(err, new(mistake)):
-		fmt.Fprintf(errs, "ssetest: %v\n", err)
-		return exitUsage
-	default:
-		fmt.Fprintf(errs, "ssetest: %v\n", err)
-		return exitError
 	}
+	fmt.Fprintf(errs, "ssetest: %s\n", oneLine.Replace(err.Error()))
+	if errors.As(err, new(mistake)) {
+		return exitUsage
+	}
+	return exitError
 }
+
+// oneLine has a message stay one line, whatever it quotes.
+var oneLine = strings.NewReplacer("\n", `\n`, "\r", `\r`)
 
 func run(ctx context.Context, args []string, env func(string) string, out, errs io.Writer) error {
 	o, err := parse(args, env)

@@ -25,13 +25,16 @@ func logging(format string, errs io.Writer) (func(http.Handler) http.Handler, *l
 	return func(next http.Handler) http.Handler { return logRequests(logger, next) }, slog.NewLogLogger(handler, slog.LevelError)
 }
 
+// maxLogged is how many bytes of what a client has sent are logged.
+const maxLogged = 200
+
 func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
 	var count atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		logger := logger.With("request", count.Add(1))
-		attributes := []any{"method", r.Method, "path", r.URL.Path, "protocol", r.Proto, "host", r.Host, "from", r.RemoteAddr}
+		attributes := []any{"method", r.Method, "path", r.URL.Path[:min(len(r.URL.Path), maxLogged)], "protocol", r.Proto, "host", r.Host, "from", r.RemoteAddr}
 		if id := r.Header.Get("Last-Event-ID"); id != "" {
-			attributes = append(attributes, "last_event_id", id)
+			attributes = append(attributes, "last_event_id", id[:min(len(id), maxLogged)])
 		}
 		logger.Info("asked", attributes...)
 		answer := &answerLog{ResponseWriter: w}

@@ -66,6 +66,7 @@ func TestMistakes(t *testing.T) {
 		{nil, "-history|-1"},
 		{nil, "-history|many"},
 		{nil, "-max-streams|-1"},
+		{nil, "-max-streams|4294967297"},
 		{nil, "-log|xml"},
 		{nil, "-cert|cert.pem"},
 		{nil, "-key|key.pem"},
@@ -74,6 +75,8 @@ func TestMistakes(t *testing.T) {
 		{nil, "-addr|localhost:http"},
 		{nil, "-addr|localhost:70000"},
 		{nil, "-addr|70000"},
+		{nil, "-addr|https://localhost:4043"},
+		{nil, "-script|GET /feed=no\nwhere.sse"},
 		{nil, "-origin|app.example"},
 		{nil, "-origin|https://app.example/"},
 		{nil, "-chaos|abort"},
@@ -85,6 +88,7 @@ func TestMistakes(t *testing.T) {
 		{nil, "-chaos|explode=1"},
 		{nil, "-script|GET /feed"},
 		{nil, "-script|GET /feed="},
+		{nil, "-script|=good.sse"},
 		{nil, "-script|feed=good.sse"},
 		{nil, "-script|get /feed=good.sse"},
 		{nil, "-script|GET /healthz=good.sse"},
@@ -99,7 +103,7 @@ func TestMistakes(t *testing.T) {
 		{nil, "-script|GET /feed=bad.sse"},
 		{nil, "-cert|nowhere.pem|-key|key.pem"},
 		{nil, "-cert|cert.pem|-key|cert.pem"},
-		{[]string{"PORT=0"}, "-cert-out|nowhere/cert.pem"},
+		{nil, "-cert-out|nowhere/cert.pem"},
 		{nil, "-addr|" + taken.Addr().String()},
 		{nil, "-addr|192.0.2.1:4043"}, // nobody's own (RFC 5737)
 		{nil, "-probe|-addr|" + nobody.Addr().String()},
@@ -110,17 +114,27 @@ func TestMistakes(t *testing.T) {
 		}
 		var out, errs bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), patience) // should it serve
-		code := cli.Run(ctx, args, environment(c.env...), &out, &errs)
+		code := cli.Run(ctx, args, environment(append(c.env, "PORT=0")...), &out, &errs)
 		cancel()
 		assert.Empty(t, out.String(), c.args)
 		assert.Equal(t, 1, strings.Count(errs.String(), "\n"), "one line: %s", errs.String())
 		for i, arg := range args {
-			if strings.Contains(arg, " ") {
-				args[i] = "'" + arg + "'"
+			if args[i] = strings.ReplaceAll(arg, "\n", `\n`); strings.Contains(arg, " ") {
+				args[i] = "'" + args[i] + "'"
 			}
 		}
 		fmt.Fprintf(&all, "$ %s\n%d %s", strings.Join(append(c.env, append([]string{"ssetest"}, args...)...), " "), code, errs.String())
 	}
 	text := strings.NewReplacer(taken.Addr().String(), "127.0.0.1:TAKEN", nobody.Addr().String(), "127.0.0.1:NOBODY").Replace(all.String())
 	golden(t, mistakes, text)
+}
+
+// TestClosedOutput: nobody would know where the server is.
+func TestClosedOutput(t *testing.T) {
+	out, err := os.Open(os.DevNull) // which can't be written to
+	require.NoError(t, err)
+	defer func() { _ = out.Close() }()
+	var errs bytes.Buffer
+	assert.Equal(t, 1, cli.Run(t.Context(), nil, environment("PORT=0"), out, &errs))
+	assert.Equal(t, "ssetest: saying where the server is: write /dev/null: bad file descriptor\n", errs.String())
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func (l *list) Set(value string) error {
 
 // define has the flags set the options.
 func (o *options) define(flags *flag.FlagSet) {
-	flags.StringVar(&o.address, "addr", "", "listen at this `host:port`, or at one of both; the host is 127.0.0.1 else, and the port is PORT of the environment, or 4043")
+	flags.StringVar(&o.address, "addr", "", "listen at this `host:port`; without a host at 127.0.0.1, without a port at PORT of the environment, or else at 4043")
 	flags.BoolVar(&o.plain, "http", false, "serve without TLS: HTTP/1.1, and HTTP/2 with prior knowledge")
 	flags.StringVar(&o.certOut, "cert-out", "", "write the server's certificate to this `file`, for curl --cacert and for browsers")
 	flags.StringVar(&o.cert, "cert", "", "show the certificate in this PEM `file`, in place of one that is made; it needs -key")
@@ -141,7 +142,7 @@ func fromEnvironment(flags *flag.FlagSet, env func(string) string) error {
 			values = strings.Split(value, ",")
 		}
 		for _, v := range values {
-			if err := f.Value.Set(v); err != nil {
+			if err := f.Value.Set(strings.TrimSpace(v)); err != nil {
 				failed = mistakef("invalid value %q for %s of the environment: %v; %s", v, variable(f.Name), err, form(variable(f.Name), f))
 				return
 			}
@@ -154,15 +155,15 @@ func fromEnvironment(flags *flag.FlagSet, env func(string) string) error {
 func (o *options) check() error {
 	switch {
 	case o.interval <= 0:
-		return mistakef("-interval is %v; it must be more than nothing, as in -interval 1s", o.interval)
+		return mistakef("-interval, or SSETEST_INTERVAL, is %v; it must be more than nothing, as in -interval 1s", o.interval)
 	case o.retry < 0 || o.retry%time.Millisecond != 0:
-		return mistakef("-retry is %v; it must be whole milliseconds, as in -retry 1500ms, or 0 for none", o.retry)
+		return mistakef("-retry, or SSETEST_RETRY, is %v; it must be whole milliseconds, as in -retry 1500ms, or 0 for none", o.retry)
 	case o.history < 0:
-		return mistakef("-history is %d; it must be a number of events, or 0 for none", o.history)
-	case o.maxStreams < 0:
-		return mistakef("-max-streams is %d; it must be a number of streams, or 0 for no limit", o.maxStreams)
+		return mistakef("-history, or SSETEST_HISTORY, is %d; it must be a number of events, or 0 for none", o.history)
+	case o.maxStreams < 0 || o.maxStreams > math.MaxInt32:
+		return mistakef("-max-streams, or SSETEST_MAX_STREAMS, is %d; it must be a number of streams up to %d, or 0 for no limit", o.maxStreams, math.MaxInt32)
 	case o.log != "" && o.log != "text" && o.log != "json":
-		return mistakef("-log is %q; it must be text or json", o.log)
+		return mistakef("-log, or SSETEST_LOG, is %q; it must be text or json", o.log)
 	case (o.cert == "") != (o.key == ""):
 		return mistakef("-cert and -key belong together: a certificate, and its key")
 	case o.plain && o.cert != "":
@@ -209,7 +210,7 @@ const usageHead = `ssetest serves Server-Sent Events to try clients on: letters 
     curl -N --cacert cert.pem https://localhost:4043/sse
     curl --cacert cert.pem -H 'Content-Type: application/json' -d '{"hello": "world"}' https://localhost:4043/post
 
-It serves until it gets SIGINT (Ctrl-C) or SIGTERM. Beside the streams there are /healthz, and /transcript, which tells what was sent in a form that -script takes.
+It serves until it gets SIGINT (Ctrl-C) or SIGTERM. Beside the streams there are /healthz, and /transcript?path=/post, which is what was sent there, in a form that -script serves again.
 
 Each flag can be a variable of the environment as well: -max-streams is SSETEST_MAX_STREAMS. One that may be repeated has its values there with commas between them.
 

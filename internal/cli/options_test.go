@@ -3,9 +3,12 @@ package cli
 import (
 	"flag"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-ssetest/sse/ssetest"
 )
 
 // TestEveryFlagHasAVariable gives each flag a value by the command line, and by the environment: the options are the same.
@@ -86,4 +89,50 @@ func TestListenAddress(t *testing.T) {
 	} {
 		assert.Equal(t, want, local(addr))
 	}
+}
+
+// TestConfig has each flag reach the field of the configuration that it is for.
+func TestConfig(t *testing.T) {
+	none := func(string) string { return "" }
+	o, err := parse([]string{
+		"-addr", "localhost:4000", "-seed", "42", "-interval", "1m", "-retry", "1500ms", "-history", "7", "-max-streams", "50", "-origin", "https://app.example", "-compress",
+	}, none)
+	require.NoError(t, err)
+	assert.Equal(t, &ssetest.Config{
+		Addr: "localhost:4000", Network: ssetest.Loopback, Seed: 42, LetterInterval: time.Minute, Retry: 1500 * time.Millisecond, History: 7, MaxConcurrentStreams: 50,
+		AllowedOrigins: []string{"https://app.example"}, Compress: true, Farewell: "the server has been stopped",
+	}, o.config())
+
+	o, err = parse([]string{"-http", "-retry", "0", "-history", "0", "-max-streams", "0"}, none)
+	require.NoError(t, err)
+	assert.Equal(t, &ssetest.Config{
+		Addr: "127.0.0.1:4043", Network: ssetest.Loopback, Protocol: ssetest.H2C, LetterInterval: 5 * time.Second, Retry: -1, History: -1, MaxConcurrentStreams: -1,
+		Farewell: "the server has been stopped",
+	}, o.config())
+}
+
+func TestChaosText(t *testing.T) {
+	for text, want := range map[string]ssetest.Chaos{
+		"abort=0.1":               {Abort: 0.1},
+		"reset=0.2":               {Reset: 0.2},
+		"split=0.3":               {Split: 0.3},
+		"duplicate=1":             {Duplicate: 1},
+		"delay=1.5s":              {Delay: 1500 * time.Millisecond},
+		"seed=7":                  {Seed: 7},
+		"abort=0.1, split=0.5 ":   {Abort: 0.1, Split: 0.5},
+		"abort=0.5,reset=0.5":     {Abort: 0.5, Reset: 0.5},
+		"abort=1,abort=0,split=0": {},
+	} {
+		var v chaosValue
+		require.NoError(t, v.Set(text))
+		assert.Equal(t, want, v.chaos, text)
+	}
+}
+
+// TestListsInVariables have blanks around their commas, or not.
+func TestListsInVariables(t *testing.T) {
+	env := map[string]string{"SSETEST_ORIGIN": "https://a.example, https://b.example,https://c.example"}
+	o, err := parse(nil, func(name string) string { return env[name] })
+	require.NoError(t, err)
+	assert.Equal(t, list{"https://a.example", "https://b.example", "https://c.example"}, o.origins)
 }

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"embed"
+	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/go-ssetest/sse/ssetest"
 )
@@ -23,14 +26,8 @@ func handlePages(srv *ssetest.Server) {
 	for path, file := range map[string]string{"/{$}": "page/index.html", "/page/page.css": "page/page.css", "/page/page.js": "page/page.js"} {
 		srv.Handle("GET "+path, pageFile(file))
 	}
-	srv.Handle("GET /healthz", plainText(func(*http.Request) ([]byte, error) { return []byte("ok\n"), nil }))
-	srv.Handle("GET /transcript", plainText(func(r *http.Request) ([]byte, error) {
-		query := r.URL.Query()
-		return srv.Transcript().Only(func(method, path string) bool {
-			wanted := func(name, value string) bool { return !query.Has(name) || query.Get(name) == value }
-			return !ownPaths[path] && wanted("method", method) && wanted("path", path)
-		}).MarshalText()
-	}))
+	srv.Handle("GET /healthz", plainText(func(*http.Request) string { return "ok\n" }))
+	srv.Handle("GET /transcript", plainText(func(r *http.Request) string { return transcript(srv, r.URL.Query()) }))
 }
 
 func pageFile(name string) http.Handler {
@@ -44,18 +41,27 @@ func pageFile(name string) http.Handler {
 	})
 }
 
+// transcript is what was sent, as a text that -script serves again: of GET requests, or of another method's, and of one path where the query has one.
+// Other requests would stand among the streams as answers that clients do not expect.
+func transcript(srv *ssetest.Server, query url.Values) string {
+	wantedMethod := cmp.Or(query.Get("method"), http.MethodGet)
+	wantedPath := query.Get("path")
+	text, err := srv.Transcript().Only(func(method, path string) bool {
+		return !ownPaths[path] && method == wantedMethod && (wantedPath == "" || path == wantedPath)
+	}).MarshalText()
+	if err != nil {
+		panic(err) // there is none
+	}
+	return string(text)
+}
+
 // plainText serves a text that is made for each request.
-func plainText(text func(*http.Request) ([]byte, error)) http.Handler {
+func plainText(text func(*http.Request) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := text(r)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
 		header := w.Header()
 		header.Set("Cache-Control", "no-store")
 		header.Set("Content-Type", "text/plain; charset=utf-8")
 		header.Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(body) // where it fails, the client is gone
+		_, _ = io.WriteString(w, text(r)) // where it fails, the client is gone
 	})
 }

@@ -21,6 +21,7 @@ func TestPages(t *testing.T) {
 		assert.Equal(t, "no-cache", response.Header.Get("Cache-Control"))
 		assert.Equal(t, "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 			response.Header.Get("Content-Security-Policy"))
+		assert.Equal(t, "nosniff", response.Header.Get("X-Content-Type-Options"))
 		file := filepath.Join("page", strings.TrimPrefix(path, "/page/"))
 		if path == "/" {
 			file = "page/index.html"
@@ -61,20 +62,32 @@ func TestTranscriptBecomesAScript(t *testing.T) {
 	c.post(`{"n": 2}`)
 	want := posts.Take(2)
 	posts.Close()
-	for _, path := range []string{"/", "/healthz", "/transcript", "/page/page.js"} {
+	for _, path := range []string{"/", "/healthz", "/transcript", "/page/page.js", "/page/page.css"} {
 		c.ask("GET", path, "")
 	}
+	c.ask("HEAD", "/post", "")
+	c.ask("GET", "/nowhere", "")
 	response, all := c.ask("GET", "/transcript", "")
 	assert.Equal(t, "text/plain; charset=utf-8", response.Header.Get("Content-Type"))
-	assert.Equal(t, 3, strings.Count(all, ":@ +"), "the stream and the two posts, and no page: %s", all)
-	assert.Contains(t, all, "open GET /post\n")
-	assert.Contains(t, all, "open POST /post\n")
-	_, posted := c.ask("GET", "/transcript?method=GET&path=/post", "")
-	assert.Equal(t, 1, strings.Count(posted, ":@ +"), posted)
+	assert.Equal(t, "nosniff", response.Header.Get("X-Content-Type-Options"))
+	assert.Equal(t, []string{"GET /post", "GET /nowhere"}, opens(all), "no page, and nothing but GET: %s", all)
+	_, made := c.ask("GET", "/transcript?method=POST", "")
+	assert.Equal(t, []string{"POST /post", "POST /post"}, opens(made))
+	_, posted := c.ask("GET", "/transcript?path=/post", "")
+	assert.Equal(t, []string{"GET /post"}, opens(posted))
 	_, none := c.ask("GET", "/transcript?path=/sse", "")
 	assert.Empty(t, none)
 
 	again := start(t, "-script", "GET /feed="+write(t, "feed.sse", posted))
 	feed := again.open("/feed")
 	feed.ExpectEvents(want...)
+}
+
+// opens are the requests of a transcript.
+func opens(transcript string) []string {
+	var requests []string
+	for _, match := range regexp.MustCompile(`(?m)^:@ \+\S+ open (.*)$`).FindAllStringSubmatch(transcript, -1) {
+		requests = append(requests, match[1])
+	}
+	return requests
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,13 +15,18 @@ const hsts = "max-age=31536000"
 // What came over http is sent to https, and what came over https is told to come by no other way again, which may be said there alone (RFC 6797, section 7.2).
 func behindProxy(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proto := strings.ToLower(first(r.Header.Get("X-Forwarded-Proto")))
+		told := r.Header.Get("X-Forwarded-Host") != "" || r.Header.Get("X-Forwarded-Port") != ""
 		host, ok := forwardedHost(r)
-		if !ok {
-			http.Error(w, "ssetest: X-Forwarded-Host or X-Forwarded-Port is none", http.StatusBadRequest)
+		switch {
+		case ok:
+			r.Host = host
+		case told || proto == "http": // a probe of the proxy's own may come without any
+			http.Error(w, fmt.Sprintf("ssetest: the request is for no host that there could be: X-Forwarded-Host is %q, X-Forwarded-Port is %q, and Host is %q",
+				r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Port"), r.Host), http.StatusBadRequest)
 			return
 		}
-		r.Host = host
-		switch strings.ToLower(first(r.Header.Get("X-Forwarded-Proto"))) {
+		switch proto {
 		case "http":
 			to := url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
 			http.Redirect(w, r, to.String(), http.StatusMovedPermanently)

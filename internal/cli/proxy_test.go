@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,10 +45,16 @@ func TestBehindProxy(t *testing.T) {
 		})
 	}
 
+	response, _ := proxied.ask("GET", "/a%2Fb/%20c", "", "X-Forwarded-Proto", "http", "X-Forwarded-Host", "sse.example")
+	assert.Equal(t, "https://sse.example/a%2Fb/%20c", response.Header.Get("Location"), "as it was escaped")
+	for _, request := range []string{"GET /healthz HTTP/1.0\r\n\r\n", "GET /healthz HTTP/1.0\r\nX-Forwarded-Proto: https\r\n\r\n"} { // as balancers ask
+		assert.Contains(t, raw(t, strings.TrimPrefix(proxied.url, "http://"), request), "200 OK")
+	}
+
 	// The host counts for patterns, too.
 	feed := write(t, "feed.sse", "data: one\n\n")
 	hosts := start(t, "-http", "-behind-proxy", "-script", "GET sse.example/feed="+feed)
-	response, _ := hosts.ask("GET", "/feed", "", "X-Forwarded-Host", "sse.example")
+	response, _ = hosts.ask("GET", "/feed", "", "X-Forwarded-Host", "sse.example")
 	assert.Equal(t, http.StatusOK, response.StatusCode)
 	response, _ = hosts.ask("GET", "/feed", "")
 	assert.Equal(t, http.StatusNotFound, response.StatusCode)
@@ -64,12 +71,22 @@ func TestBehindProxy(t *testing.T) {
 // TestPlainHTTPWhereTLSIs gets an answer that says so.
 func TestPlainHTTPWhereTLSIs(t *testing.T) {
 	c := start(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(c.url, "https://"))
+	answer := raw(t, strings.TrimPrefix(c.url, "https://"), "GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	assert.Equal(t, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", answer)
+	c.end()
+	assert.Regexp(t, `^ssetest: http: TLS handshake error from 127\.0\.0\.1:\d+: client sent an HTTP request to an HTTPS server\n$`, c.errs.String(), "and so is whoever runs it")
+}
+
+// raw sends a request as it is, and returns all that comes back until the server closes the connection.
+func raw(t *testing.T, addr, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
-	_, err = io.WriteString(conn, "GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, request)
 	require.NoError(t, err)
 	answer, err := io.ReadAll(conn)
 	require.NoError(t, err)
-	assert.Equal(t, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", string(answer))
+	return string(answer)
 }

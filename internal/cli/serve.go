@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -80,7 +81,7 @@ func readScripts(flags []string) ([]fileScript, error) {
 	var all []fileScript
 	for _, text := range flags {
 		pattern, path, ok := strings.Cut(text, "=")
-		if !ok || path == "" {
+		if pattern = strings.TrimSpace(pattern); !ok || pattern == "" || path == "" {
 			return nil, mistakef("-script is %q; it is a pattern and a file, as in -script 'GET /feed=feed.sse'", text)
 		}
 		scripts, err := readScript(path)
@@ -99,6 +100,10 @@ func readScript(path string) ([]ssetest.Script, error) {
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	scripts, err := ssetest.ParseScripts(f)
+	var unreadable *fs.PathError
+	if errors.As(err, &unreadable) {
+		return nil, fmt.Errorf("%w; it must be a file with an event stream", unreadable)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "ssetest: "))
 	}
@@ -135,7 +140,10 @@ func (s fileScript) register(srv *ssetest.Server) (err error) {
 		if value := recover(); value != nil {
 			why, _, _ := strings.Cut(fmt.Sprint(value), "\n")
 			_, why, _ = strings.Cut(why, "): ") // the call
-			err = mistakef("-script %q: %s", s.pattern, strings.TrimSuffix(why, ":"))
+			if strings.Contains(why, "conflicts with") {
+				why = "another -script has such a pattern, or the command itself, which has /, /page/page.css, /page/page.js, /healthz and /transcript"
+			}
+			err = mistakef("-script %q: %s", s.pattern, why)
 		}
 	}()
 	srv.Script(s.pattern, s.scripts...)
