@@ -99,7 +99,7 @@ type Config struct {
 	// runtime calls such a wait a deadlock.)
 	Timeout time.Duration
 
-	// ErrorLog takes what goes wrong on the server's side, and what net/http logs, where there is no test to fail:
+	// ErrorLog takes what goes wrong on the server's side, what net/http logs, and preflights that are refused, where there is no test to fail:
 	// of a server of [Start].
 	// Nil is the log package's standard logger, as with [http.Server].
 	ErrorLog *log.Logger
