@@ -149,7 +149,7 @@ func (es *EventSource) request(ctx context.Context) (*http.Request, error) {
 	if host := r.Header.Get("Host"); host != "" { // which net/http has elsewhere
 		r.Host = host
 	}
-	es.log.add(number, entryAsked, askedLine(r))
+	es.log.ask(number, r, askedLine(r))
 	if es.account != nil {
 		r.Header.Set(tokenHeader, es.account.header(number))
 		if es.account.ledger != nil {

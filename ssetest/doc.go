@@ -52,7 +52,7 @@
 // A client that sends Last-Event-ID gets from a topic what came after the event with that ID, events without an ID included,
 // as far as the history goes (Config.History), and then what is new. An ID that the history does not have replays nothing,
 // and a client that has not got any event yet has no ID to come back with.
-// The letters go on behind the letter with that ID, and with any other ID begin anew.
+// The letters go on behind the letter with that ID, if it is one of the newest 65,536, and with any other ID begin anew.
 //
 // # Scripts and feeds
 //

@@ -36,6 +36,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	flush   func() error
 	written int64        // bytes of the body that net/http has been given, or would not take
+	refused bool         // net/http has not taken what was written: the client has left, or was announced less by a Content-Length
 	events  atomic.Int64 // written and flushed
 
 	path      string
@@ -68,10 +69,10 @@ func exchangeOf(r *http.Request) *exchange {
 func (x *exchange) String() string { return fmt.Sprintf("%s (stream %d)", x.request, x.number) }
 
 // begin registers a request, or reports false where the server is closed, or its connection is being reset.
-func (s *Server) begin(x *exchange, token string) bool {
+func (s *Server) begin(x *exchange, r *http.Request, token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || x.conn != nil && x.conn.socket.resetting.Load() {
+	if s.closing || x.conn != nil && x.conn.socket.doomed.Load() {
 		return false
 	}
 	s.opened++
@@ -82,7 +83,7 @@ func (s *Server) begin(x *exchange, token string) bool {
 	}
 	s.streams[x] = true
 	s.requests.add(x.record)
-	s.log.add(x.number, entryAsked, x.asked)
+	s.log.ask(x.number, r, x.asked)
 	s.changed.raise()
 	return true
 }
@@ -190,6 +191,7 @@ func (x *exchange) open() bool {
 // write sends encoded events in one piece. They are flushed when it returns true; with false the client is gone.
 func (x *exchange) write(wire []byte, events int) bool {
 	if _, err := x.w.Write(wire); err != nil {
+		x.refused = true
 		return false
 	}
 	if err := x.flush(); err != nil {
@@ -203,7 +205,7 @@ func (x *exchange) write(wire []byte, events int) bool {
 // Over HTTP/1.1 it is, if that succeeded; over HTTP/2 a flush hands it to another goroutine, and returns. It can even fail when the client has got everything,
 // and has left because of that.
 func (x *exchange) sent(flushed bool) bool {
-	if x.stream == 0 {
+	if x.stream == 0 || x.refused {
 		return flushed
 	}
 	return x.wire.AwaitSent(x.written)

@@ -44,8 +44,8 @@ func (s *Server) account(next http.Handler) http.Handler {
 		x.asked = askedLine(r)
 		x.path = r.URL.Path
 		x.record = newRequestRecord(r, x, ordinal)
-		if !s.begin(x, token) {
-			if x.conn != nil && x.conn.socket.resetting.Load() {
+		if !s.begin(x, r, token) {
+			if x.conn != nil && x.conn.socket.doomed.Load() {
 				panic(http.ErrAbortHandler) // the client is about to see its connection reset, and asks again
 			}
 			http.Error(w, closedText, http.StatusServiceUnavailable)

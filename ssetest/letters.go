@@ -232,7 +232,10 @@ func (l *letters) leave(ls *letterStream) {
 	l.mu.Unlock()
 }
 
-// after returns the letter that comes after the one with an ID; after an ID that no sent letter has, it is the first.
+// maxLookBack is how many of the newest letters a client can go on behind: by default, those of four days.
+const maxLookBack = 1 << 16
+
+// after returns the letter that comes after the one with an ID; after an ID that none of the newest letters has, it is the first.
 // IDs are made again one after the other, so that no table of them grows for as long as the server lives.
 func (l *letters) after(x *exchange, id string) int {
 	if id == "" {
@@ -241,7 +244,7 @@ func (l *letters) after(x *exchange, id string) int {
 	l.mu.Lock()
 	top := l.top
 	l.mu.Unlock()
-	for k := top - 1; k >= 0; k-- { // a client that comes back has seen a late one
+	for k := top - 1; k >= max(0, top-maxLookBack); k-- { // a client that comes back has seen a late one
 		if l.srv.letterID(k) == id {
 			return k + 1
 		}

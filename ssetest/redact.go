@@ -32,8 +32,13 @@ func redact(name, value string) string {
 	if credentialName.MatchString(name) || credentialValue.MatchString(value) {
 		return redacted
 	}
-	value = userInfo.ReplaceAllString(value, "//"+redacted+"@")
-	return pair.ReplaceAllStringFunc(value, func(text string) string {
+	return redactPairs(value)
+}
+
+// redactPairs returns a text without what in it is a credential by its name, or stands before a host.
+func redactPairs(text string) string {
+	text = userInfo.ReplaceAllString(text, "//"+redacted+"@")
+	return pair.ReplaceAllStringFunc(text, func(text string) string {
 		inner, of, _ := strings.Cut(text, "=")
 		if credentialName.MatchString(unescaped(inner)) || credentialValue.MatchString(unescaped(of)) {
 			return inner + "=" + redacted
@@ -52,14 +57,19 @@ func unescaped(part string) string {
 
 // redactTarget is the target of a request, its path and query, without credentials.
 func redactTarget(u *url.URL) string {
-	target := u.EscapedPath()
+	target := redactPairs(segment.ReplaceAllStringFunc(begin(u.EscapedPath()), func(part string) string {
+		if credentialValue.MatchString(unescaped(part)) {
+			return redacted
+		}
+		return part
+	}))
 	if target == "" {
 		target = "/"
 	}
 	if u.RawQuery == "" {
 		return target
 	}
-	return target + "?" + parameter.ReplaceAllStringFunc(u.RawQuery, func(part string) string {
+	return target + "?" + parameter.ReplaceAllStringFunc(begin(u.RawQuery), func(part string) string {
 		name, value, ok := strings.Cut(part, "=")
 		switch plain := unescaped(value); {
 		case !ok && credentialValue.MatchString(unescaped(part)):
@@ -72,13 +82,25 @@ func redactTarget(u *url.URL) string {
 	})
 }
 
-// parameter is one of a query.
-var parameter = regexp.MustCompile(`[^&;]+`)
+// parameter is one of a query, and segment one of a path.
+var (
+	parameter = regexp.MustCompile(`[^&;]+`)
+	segment   = regexp.MustCompile(`[^/;]+`)
+)
+
+// begin is as much of a text as anybody is shown, and more: to look through a megabyte of it takes a second.
+func begin(text string) string {
+	const most = 4 << 10
+	return text[:min(len(text), most)]
+}
 
 // connectionFields are those that are about a connection or a moment, and not about a recording.
 var connectionFields = []string{
 	"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer", "Te", "Content-Length", "Content-Encoding", "Date", "Alt-Svc", "Age", "Via",
 }
+
+// blankEnds become blanks in a field's value, as net/http writes it.
+var blankEnds = strings.NewReplacer("\r", " ", "\n", " ")
 
 // recordedHeader is what a recording has of a header: sorted directives.
 func recordedHeader(h http.Header) []string {
@@ -88,7 +110,7 @@ func recordedHeader(h http.Header) []string {
 			continue
 		}
 		for _, value := range values {
-			lines = append(lines, ":@ header "+name+": "+redact(name, value)+"\n")
+			lines = append(lines, ":@ header "+name+": "+blankEnds.Replace(redact(name, value))+"\n")
 		}
 	}
 	slices.Sort(lines)

@@ -455,3 +455,17 @@ func TestTooManyRequestsThenSuccess(t *testing.T) {
 		s.ExpectEnd()
 	})
 }
+
+// TestAContentLengthThatIsTooSmall ends the stream, and holds nobody up.
+func TestAContentLengthThatIsTooSmall(t *testing.T) {
+	run(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		srv.Script("GET /feed", ssetest.Script{ssetest.Response{Header: http.Header{"Content-Length": {"5"}}}, ssetest.Data("too long"), ssetest.Hold()})
+		response, err := srv.Client().Get(srv.URL + "/feed")
+		require.NoError(t, err)
+		defer func() { _ = response.Body.Close() }()
+		_, err = io.ReadAll(response.Body)
+		require.Error(t, err, "what was announced has not come")
+		srv.AwaitStreams(t, "/feed", 0)
+	})
+}

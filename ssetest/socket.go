@@ -2,6 +2,7 @@ package ssetest
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +22,7 @@ type socket struct {
 	stalled atomic.Bool // nothing more is sent
 	leaving atomic.Bool // it is closed when the HTTP/1.1 response that is under way has ended
 
+	doomed    atomic.Bool // it is about to be reset, and serves no further request
 	resetting atomic.Bool // somebody resets it, or has
 
 	h2 atomic.Pointer[h2conn.Conn] // what reads from it; nil where nobody can speak HTTP/2
@@ -82,6 +84,7 @@ func (k *socket) stall() {
 // Where somebody else is about it already, reset does nothing.
 func (k *socket) reset() {
 	const patience = time.Second
+	k.doomed.Store(true)
 	if k.resetting.Swap(true) {
 		return
 	}
@@ -170,13 +173,15 @@ func (set *sockets) cut() {
 	}
 }
 
-// reset resets those for which choose is true.
+// reset resets those for which choose is true. All are doomed before the first is reset: a client that loses one of its connections asks again on another.
 func (set *sockets) reset(choose func(*socket) bool) {
+	chosen := slices.DeleteFunc(set.all(), func(k *socket) bool { return !choose(k) })
+	for _, k := range chosen {
+		k.doomed.Store(true)
+	}
 	var resets sync.WaitGroup
-	for _, k := range set.all() {
-		if choose(k) {
-			resets.Go(k.reset)
-		}
+	for _, k := range chosen {
+		resets.Go(k.reset)
 	}
 	resets.Wait()
 }

@@ -31,8 +31,12 @@ var _ encoding.TextAppender = (*Transcript)(nil)
 //	:@ abort
 type Transcript struct {
 	entries []entry
-	dropped int // entries that are lost
+	dropped int            // entries that are lost
+	asked   map[int]asking // the requests of the streams, also of those that have lost their beginning
 }
+
+// An asking is what a stream was asked for with.
+type asking struct{ method, path string }
 
 // An entry is one thing that has happened on a stream.
 type entry struct {
@@ -137,21 +141,14 @@ func (p *parser) tell(piece []byte, line func(format string, args ...any)) {
 // unfinished reports whether an event has begun and not ended.
 func (p *parser) unfinished() bool { return p.decoder.size > 0 || len(p.decoder.in.unfinished()) > 0 }
 
-// Only returns the part of a transcript that is about some of its streams: those whose request keep wants, by its method and its path.
-// Of a stream whose beginning the transcript has lost, both are "".
+// Only returns the part of a transcript that is about some of its streams: those whose request keep wants, by its method and its path, as the URL of the request has it.
 func (t *Transcript) Only(keep func(method, path string) bool) *Transcript {
-	only := &Transcript{dropped: t.dropped}
+	only := &Transcript{dropped: t.dropped, asked: t.asked}
 	kept := make(map[int]bool)
 	for _, e := range t.entries {
 		wanted, known := kept[e.stream]
 		if !known {
-			var method, path string
-			if e.kind == entryAsked {
-				method, path, _ = strings.Cut(e.text, " ")
-				path, _, _ = strings.Cut(path, " ")
-				path, _, _ = strings.Cut(path, "?")
-			}
-			wanted = keep(method, path)
+			wanted = keep(t.asked[e.stream].method, t.asked[e.stream].path)
 			kept[e.stream] = wanted
 		}
 		if wanted {

@@ -3,6 +3,7 @@ package ssetest
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,7 +160,26 @@ func TestTranscriptsAreBounded(t *testing.T) {
 		assert.NotPanics(t, func() { l.transcript().Scripts() })
 	}
 
+	// A stream that has lost its beginning is still known by its request, until it has lost its end.
+	l = newTranscriptLog()
+	l.most = 1000
+	for stream, path := range map[int]string{1: "/ended", 2: "/open"} {
+		l.ask(stream, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}}, "GET "+path)
+	}
+	l.add(1, entryEnded, "end\tas it was told")
+	for range 20 {
+		l.sent(2, []byte("data: x\n\n"))
+	}
+	var known []string
+	l.transcript().Only(func(method, path string) bool {
+		known = append(known, method+" "+path)
+		return true
+	})
+	assert.Equal(t, []string{"GET /open"}, known)
+	assert.Len(t, l.asked, 1)
+
 	var none *transcriptLog
+	none.ask(1, nil, "x")
 	none.add(1, entryAsked, "x")
 	none.sent(1, []byte("x"))
 	assert.Empty(t, none.transcript().String())
@@ -215,6 +235,8 @@ func TestRedactedTargets(t *testing.T) {
 		"/feed?next=https%3A%2F%2Fh%2F%3Ftoken%3Dx": "/feed?next=REDACTED",
 		"/feed?passenger=1&barcode=2&keyword=3":     "/feed?passenger=1&barcode=2&keyword=3",
 		"/a%2Fb?monkey=1":                           "/a%2Fb?monkey=1",
+		"/feed/eyJhbGciOiJIUz.eyJzdWI/next":         "/feed/REDACTED/next",
+		"/feed;jsessionid=1;v=2":                    "/feed;jsessionid=REDACTED;v=2",
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		u := *r.URL
@@ -236,11 +258,12 @@ func TestRecordedHeader(t *testing.T) {
 :@ header Set-Cookie: REDACTED
 :@ header X-Any: REDACTED
 :@ header X-Api-Key: REDACTED
+:@ header X-Lines: a  :@ abort
 :@ header X-Request-Id: 85954420-66e1-4933-ab28-18d3d6a86355
 `, strings.Join(recordedHeader(http.Header{
 		"Content-Type": {"text/event-stream"}, "Cache-Control": {"no-store"}, "Set-Cookie": {"a=1", "b=2"}, "Authorization": {"x"}, "X-Api-Key": {"y"},
 		"Link": {`<https://h/?page=2&access_token=x>; rel="next"`}, "Refresh": {"5; url=https://u:p@h/x"},
-		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"},
+		"X-Any": {"sk-abcdefghijklmnop"}, "X-Request-Id": {"85954420-66e1-4933-ab28-18d3d6a86355"}, "Date": {"now"}, "Content-Length": {"3"}, "X-Lines": {"a\r\n:@ abort"},
 		"Access-Control-Allow-Origin": {"https://app.example"}, "Access-Control-Allow-Credentials": {"true"},
 	}), ""))
 }
@@ -267,4 +290,31 @@ func TestEveryStateOfAnAnswerHasAText(t *testing.T) {
 	l.add(1, entryAsked, "GET /feed")
 	l.add(1, entryAnswered, ":@ response 204\n")
 	assert.Equal(t, Script{Response{Status: 204}, End()}, l.transcript().Scripts()[0])
+}
+
+// TestLongTargetsCostLittle, whatever there is to find in them.
+func TestLongTargetsCostLittle(t *testing.T) {
+	u := &url.URL{Path: "/feed", RawQuery: strings.Repeat("a=http://u:p@h/?x=y;", 50_000)}
+	assert.Less(t, len(redactTarget(u)), 8<<10)
+}
+
+// TestBodiesOfAnswers quote what was asked, and no credentials.
+func TestBodiesOfAnswers(t *testing.T) {
+	for body, want := range map[string]string{
+		`<a href="/sse?token=S3CRET">`:          `:@ body "<a href=\"/sse?token=REDACTED\">"`,
+		"the Content-Type is x/y; token=S3CRET": `:@ body "the Content-Type is x/y; token=REDACTED"`,
+		`{"a":"b=c"}`:                           `:@ body "{\"a\":\"b=c\"}"`,
+	} {
+		assert.Equal(t, want+"\n", bodyText([]byte(body)))
+	}
+}
+
+// TestLettersLookBack so far and no further: a client could have all letters that were ever sent be made again, for every request.
+func TestLettersLookBack(t *testing.T) {
+	s, err := newServer(&Config{Network: InMemory}, nil)
+	require.NoError(t, err)
+	defer s.cancel()
+	s.letters.top = maxLookBack + 10
+	assert.Equal(t, 11, s.letters.after(&exchange{srv: s}, s.letterID(10)))
+	assert.Equal(t, 0, s.letters.after(&exchange{srv: s}, s.letterID(9)))
 }

@@ -2,6 +2,7 @@ package ssetest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -27,10 +28,22 @@ type transcriptLog struct {
 	texts   texts // of what was sent
 	bytes   int
 	dropped int
+	asked   map[int]asking // of the streams that have entries, or go on
 }
 
 func newTranscriptLog() *transcriptLog {
-	return &transcriptLog{most: maxTranscriptBytes}
+	return &transcriptLog{most: maxTranscriptBytes, asked: make(map[int]asking)}
+}
+
+// ask adds the entry that a stream begins with.
+func (l *transcriptLog) ask(stream int, r *http.Request, text string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked[stream] = asking{r.Method, r.URL.Path}
+	l.keep(entry{stream: stream, kind: entryAsked, text: text})
 }
 
 // add adds an entry. A log that is nil keeps nothing.
@@ -67,6 +80,9 @@ func (l *transcriptLog) keep(e entry) {
 	l.bytes += len(e.text) + entryOverhead
 	for l.bytes > l.most && len(l.entries) > 1 {
 		l.bytes -= len(l.entries[0].text) + entryOverhead
+		if l.entries[0].kind == entryEnded {
+			delete(l.asked, l.entries[0].stream)
+		}
 		l.entries[0] = entry{} // the slice moves on over it
 		l.entries = l.entries[1:]
 		l.dropped++
@@ -80,7 +96,7 @@ func (l *transcriptLog) transcript() *Transcript {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &Transcript{entries: append([]entry(nil), l.entries...), dropped: l.dropped}
+	return &Transcript{entries: append([]entry(nil), l.entries...), dropped: l.dropped, asked: maps.Clone(l.asked)}
 }
 
 // Transcript returns what the server has been asked and what it has sent, on all its streams, until now.
@@ -107,5 +123,5 @@ func answerText(status int, header http.Header) string {
 	return fmt.Sprintf(":@ response %d\n", status) + strings.Join(recordedHeader(header), "")
 }
 
-// bodyText is the body of a response as a directive.
-func bodyText(body []byte) string { return fmt.Sprintf(":@ body %q\n", body) }
+// bodyText is the body of a response as a directive, without what in it may be a credential of its request's.
+func bodyText(body []byte) string { return fmt.Sprintf(":@ body %q\n", redactPairs(string(body))) }

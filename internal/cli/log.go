@@ -5,6 +5,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -19,7 +20,7 @@ func logging(format string, errs io.Writer) (func(http.Handler) http.Handler, *l
 	case "json":
 		handler = slog.NewJSONHandler(errs, nil)
 	default:
-		return func(next http.Handler) http.Handler { return next }, log.New(errs, "ssetest: ", log.Lmsgprefix)
+		return func(next http.Handler) http.Handler { return next }, log.New(prefixed{errs}, "", 0)
 	}
 	logger := slog.New(handler)
 	return func(next http.Handler) http.Handler { return logRequests(logger, next) }, slog.NewLogLogger(handler, slog.LevelError)
@@ -28,19 +29,30 @@ func logging(format string, errs io.Writer) (func(http.Handler) http.Handler, *l
 // maxLogged is how many bytes of what a client has sent are logged.
 const maxLogged = 200
 
+// A prefixed writes lines that all begin as those of this command do.
+type prefixed struct{ io.Writer }
+
+func (w prefixed) Write(line []byte) (int, error) {
+	const prefix = "ssetest: " // which the library's own have
+	if _, err := io.WriteString(w.Writer, prefix+strings.TrimPrefix(string(line), prefix)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
 func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
 	var count atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		logger := logger.With("request", count.Add(1))
+		logger := logger.With("number", count.Add(1))
 		attributes := []any{"method", r.Method, "path", r.URL.Path[:min(len(r.URL.Path), maxLogged)], "protocol", r.Proto, "host", r.Host, "from", r.RemoteAddr}
 		if id := r.Header.Get("Last-Event-ID"); id != "" {
 			attributes = append(attributes, "last_event_id", id[:min(len(id), maxLogged)])
 		}
-		logger.Info("asked", attributes...)
+		logger.Info("request", attributes...)
 		answer := &answerLog{ResponseWriter: w}
 		start := time.Now()
 		defer func() { // a stream that is broken off is over as well
-			logger.Info("over", "status", answer.status, "bytes", answer.bytes, "after", time.Since(start).Round(time.Microsecond).String())
+			logger.Info("done", "status", answer.status, "bytes", answer.bytes, "after", time.Since(start).Round(time.Microsecond).String())
 		}()
 		next.ServeHTTP(answer, r)
 	})

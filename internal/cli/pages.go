@@ -18,8 +18,8 @@ var page embed.FS
 // contentPolicy lets the page's own files, and requests to its own server, do everything that the page does, and nothing else anything.
 const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// ownPaths are the paths of what is here and no stream, which a transcript does not tell of.
-var ownPaths = map[string]bool{"/": true, "/page/page.css": true, "/page/page.js": true, "/healthz": true, "/transcript": true}
+// ownPaths are the paths of what is here and no stream, or what browsers ask for by themselves, which a transcript does not tell of.
+var ownPaths = map[string]bool{"/": true, "/page/page.css": true, "/page/page.js": true, "/healthz": true, "/transcript": true, "/favicon.ico": true}
 
 // handlePages serves what the command has beside the streams.
 func handlePages(srv *ssetest.Server) {

@@ -62,7 +62,7 @@ func TestTranscriptBecomesAScript(t *testing.T) {
 	c.post(`{"n": 2}`)
 	want := posts.Take(2)
 	posts.Close()
-	for _, path := range []string{"/", "/healthz", "/transcript", "/page/page.js", "/page/page.css"} {
+	for _, path := range []string{"/", "/healthz", "/transcript", "/page/page.js", "/page/page.css", "/favicon.ico"} {
 		c.ask("GET", path, "")
 	}
 	c.ask("HEAD", "/post", "")

@@ -29,14 +29,15 @@ func probe(ctx context.Context, o *options) error {
 	// It looks at its own machine, whose certificate it can't know, and sends nothing.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("probing: %w; does the server run, and with this -addr, and -http or not?", err)
 	}
 	defer func() { _ = response.Body.Close() }() // it was only read
 	body, err := io.ReadAll(io.LimitReader(response.Body, 100))
 	if err != nil || response.StatusCode != http.StatusOK || string(body) != "ok\n" {
-		return fmt.Errorf("%s has answered %s: it is not well, or no ssetest", url, response.Status)
+		return fmt.Errorf("%s has answered %d: it is not well, or no ssetest", url, response.StatusCode)
 	}
 	return nil
 }
