@@ -248,7 +248,7 @@ func TestClientMutants(t *testing.T) {
 	}
 }
 
-// allMutants has all mutants tried, which takes a while. Otherwise it is one of twenty, and their table is not looked at.
+// allMutants has all mutants tried, and our client on real time, which takes a while. Otherwise it is one of twenty, and their table is not looked at.
 var allMutants = os.Getenv("SSETEST_MUTANTS") == "all"
 
 // someOf are the mutants that are tried.
