@@ -30,7 +30,7 @@ func TestOurClient(t *testing.T) {
 		ssetest.TestClient(t, contract)
 	})
 	if !allMutants {
-		return // what follows waits for real
+		return // what follows takes real time, since each case waits for its reconnects
 	}
 	t.Run("on sockets, and real time", func(t *testing.T) {
 		t.Parallel()

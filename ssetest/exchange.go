@@ -35,7 +35,7 @@ type exchange struct {
 
 	w       http.ResponseWriter
 	flush   func() error
-	written int64        // bytes of the body that net/http has been given, or would not take
+	written int64        // bytes of the body that net/http has been given
 	refused bool         // net/http has not taken what was written: the client has left, or was announced less by a Content-Length
 	events  atomic.Int64 // written and flushed
 

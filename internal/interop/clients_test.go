@@ -224,6 +224,6 @@ func (s *donovanhideStream) Next(ctx context.Context) (ssetest.Event, error) {
 }
 
 func (s *donovanhideStream) Close() {
-	time.Sleep(time.Millisecond)
+	time.Sleep(time.Millisecond) // of the bubble that the contract runs in: until everything else waits
 	s.Stream.Close()
 }
