@@ -72,7 +72,7 @@ func (a *account) total(attempt int) (int64, bool) {
 }
 
 // quiet reports whether everything has arrived, of an attempt of which so many events have, that the server has to send as things stand; and whether
-// the connection is stuck, so that nothing will. A stream that the server has ended is not quiet: another follows it, or its end.
+// the connection is stuck, so that nothing will. A stream that the server has ended, or that it has seen the client leave, is not quiet: another follows it, or its end.
 func (a *account) quiet(attempt int, received int64) (quiet, stuck bool) {
 	x, due := a.of(attempt)
 	switch {
@@ -84,7 +84,8 @@ func (a *account) quiet(attempt int, received int64) (quiet, stuck bool) {
 	x.srv.mu.Lock()
 	open := x.srv.streams[x]
 	x.srv.mu.Unlock()
-	return open && due()+x.repeated.Load() <= received, false
+	there := due() <= received-x.repeated.Load()
+	return open && there && !x.left.Load(), false // in this order: one that leaves in between is not owed what is published next
 }
 
 // answeredBefore reports whether it is an earlier attempt that had the last answer, of an endpoint whose events are counted.

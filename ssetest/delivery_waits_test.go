@@ -146,6 +146,36 @@ func TestAStreamThatIsOverIsNoVerdict(t *testing.T) {
 	})
 }
 
+// TestDeliveryToAClientThatIsLeaving publishes between the moment in which the server has seen a client leave, and the one in which it is done with its request.
+func TestDeliveryToAClientThatIsLeaving(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		slow := make(chan struct{}) // until it is closed, neither side comes to an end
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r)
+				<-slow
+			})
+		}})
+		s := openThrough(t, srv, "/post", func(next http.RoundTripper) http.RoundTripper {
+			return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+				response, err := next.RoundTrip(r)
+				if err == nil {
+					response.Body = lateEnd{response.Body, slow}
+				}
+				return response, err
+			})
+		})
+		srv.Publish(numbered(1, 1)...)
+		s.ExpectData("1")
+		s.Restart()
+		srv.AwaitSubscribers(t, 0)
+		srv.Publish(numbered(2, 2)...)
+		time.AfterFunc(time.Second, func() { close(slow) })
+		srv.ExpectExactlyOnce(s)
+		s.ExpectData("2")
+	})
+}
+
 // TestDeliveryAfterARestart has a client that breaks its stream off by itself.
 func TestDeliveryAfterARestart(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {

@@ -48,6 +48,7 @@ type exchange struct {
 	aborted   atomic.Bool  // the client must see that the stream is broken
 	disturbed atomic.Bool  // by chaos: what was written is not what the client gets
 	repeated  atomic.Int64 // events that chaos has sent twice
+	left      atomic.Bool  // its topic gives it nothing more, though its handler may not have returned yet
 }
 
 type exchangeKey struct{}

@@ -187,6 +187,7 @@ func (t *Topic) unsubscribe(sub *subscription) {
 func (t *Topic) remove(sub *subscription) {
 	if t.streams[sub] {
 		delete(t.streams, sub)
+		sub.left.Store(true)
 		t.changed.raise()
 	}
 }
