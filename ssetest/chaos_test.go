@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -263,12 +264,14 @@ func TestChaosBreaksFeeds(t *testing.T) {
 
 // TestSendWaitsForChaos has events that chaos holds back for longer than anything may wait.
 func TestSendWaitsForChaos(t *testing.T) {
-	srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 30 * time.Millisecond})
-	feed := srv.Feed("GET /feed")
-	srv.Chaos(ssetest.Chaos{Seed: 1, Delay: 100 * time.Millisecond})
-	stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Timeout: time.Minute})
-	feed.Accept(t).Send(ssetest.Data("1"), ssetest.Data("2"), ssetest.Data("3"))
-	stream.ExpectData("1", "2", "3")
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 30 * time.Millisecond})
+		feed := srv.Feed("GET /feed")
+		srv.Chaos(ssetest.Chaos{Seed: 1, Delay: 100 * time.Millisecond})
+		stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Timeout: time.Minute})
+		feed.Accept(t).Send(ssetest.Data("1"), ssetest.Data("2"), ssetest.Data("3"))
+		stream.ExpectData("1", "2", "3")
+	})
 }
 
 // TestChaosExplainsItselfWithoutATest has a server that no test shows the notes of.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -220,14 +221,16 @@ func TestDeliveryWaitsForTheServer(t *testing.T) {
 
 // TestDeliveryDoesNotWaitForever has a server that stays away.
 func TestDeliveryDoesNotWaitForever(t *testing.T) {
-	failed := attempt(t, func(t testing.TB) {
-		srv := ssetest.NewServer(t, nil)
-		s := srv.Open(t, "/post", &ssetest.OpenConfig{Reconnect: true, Timeout: 50 * time.Millisecond})
-		srv.Publish(numbered(1, 1)...)
-		s.ExpectData("1")
-		srv.Down()
-		srv.Publish(numbered(2, 2)...)
-		srv.ExpectExactlyOnce(s)
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, nil)
+			s := srv.Open(t, "/post", &ssetest.OpenConfig{Reconnect: true, Timeout: 50 * time.Millisecond})
+			srv.Publish(numbered(1, 1)...)
+			s.ExpectData("1")
+			srv.Down()
+			srv.Publish(numbered(2, 2)...)
+			srv.ExpectExactlyOnce(s)
+		})
+		assert.Equal(t, fmt.Sprintf(wantedExactlyOnce, "/post")+"of 2 events that the endpoint has published\nlost: 1 event:\n  message 2 id=2", verdict(failed))
 	})
-	assert.Equal(t, fmt.Sprintf(wantedExactlyOnce, "/post")+"of 2 events that the endpoint has published\nlost: 1 event:\n  message 2 id=2", verdict(failed))
 }

@@ -526,7 +526,7 @@ func TestAStalledConnectionIsLeftBehind(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 		srv.Script("GET /feed", ssetest.Script{ssetest.Event{ID: "1", Data: "1"}, ssetest.Stall()}, ssetest.Script{ssetest.Data("2")})
-		stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Millisecond, ReadTimeout: 20 * time.Millisecond})
+		stream := srv.Open(t, "/feed", &ssetest.OpenConfig{Reconnect: true, ReconnectionTime: time.Millisecond, ReadTimeout: 200 * time.Millisecond})
 		stream.ExpectData("1", "2")
 	})
 }

@@ -200,13 +200,13 @@ func TestReadTimeoutBreaksAStalledConnectionOff(t *testing.T) {
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 		srv.Script("GET /feed", ssetest.Script{ssetest.Event{ID: "1", Data: "1"}, ssetest.Hold()}, ssetest.Script{ssetest.Data("2")})
 		cfg := again()
-		cfg.ReadTimeout = 50 * time.Millisecond
+		cfg.ReadTimeout = 200 * time.Millisecond
 		s := srv.Open(t, "/feed", cfg)
 		s.ExpectData("1", "2")
 		s.ExpectEnd()
 		assert.Equal(t, []string{"", "1", "1"}, askedIDs(srv))
 
 		srv.Script("GET /stall", ssetest.Script{ssetest.Stall()})
-		srv.Open(t, "/stall", &ssetest.OpenConfig{ReadTimeout: 50 * time.Millisecond}).ExpectError(ssetest.ErrReadTimeout)
+		srv.Open(t, "/stall", &ssetest.OpenConfig{ReadTimeout: 200 * time.Millisecond}).ExpectError(ssetest.ErrReadTimeout)
 	})
 }

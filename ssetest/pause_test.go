@@ -55,7 +55,7 @@ func TestPauseReachesTheServer(t *testing.T) {
 		const n = 16 // MiB, more than any buffer on the way has
 		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p, Timeout: 200 * time.Millisecond})
 		feed := srv.Feed("GET /feed")
-		es, err := ssetest.Dial(t.Context(), srv.URL+"/feed", nil)
+		es, err := ssetest.Dial(t.Context(), srv.URL+"/feed", &ssetest.OpenConfig{Timeout: time.Minute})
 		require.NoError(t, err)
 		defer es.Close()
 		es.Pause()

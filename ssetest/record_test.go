@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -88,18 +89,20 @@ func TestRecordingsAreKept(t *testing.T) {
 }
 
 func TestRecordWithYourOwnRequest(t *testing.T) {
-	upstream := ssetest.NewServer(t, nil)
-	upstream.Script("POST /v1/chat/completions", ssetest.Script{ssetest.Data("Hi"), ssetest.Hold()})
-	path := filepath.Join(t.TempDir(), "chat.sse")
-	script := ssetest.RecordWith(t, upstream.URL+"/v1/chat/completions", path, &ssetest.OpenConfig{
-		Method: "POST", Header: http.Header{"Authorization": {"Bearer secret"}}, Body: []byte("a secret question"), Timeout: 300 * time.Millisecond,
+	synctest.Test(t, func(t *testing.T) {
+		upstream := ssetest.NewServer(t, nil)
+		upstream.Script("POST /v1/chat/completions", ssetest.Script{ssetest.Data("Hi"), ssetest.Hold()})
+		path := filepath.Join(t.TempDir(), "chat.sse")
+		script := ssetest.RecordWith(t, upstream.URL+"/v1/chat/completions", path, &ssetest.OpenConfig{
+			Method: "POST", Header: http.Header{"Authorization": {"Bearer secret"}}, Body: []byte("a secret question"), Timeout: 300 * time.Millisecond,
+		})
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), "secret")
+		assert.Contains(t, string(text), "open POST /v1/chat/completions\n")
+		assert.Equal(t, ssetest.Hold(), script[len(script)-1], "it had not ended")
+		assert.Equal(t, "a secret question", upstream.Requests()[0].Body)
 	})
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.NotContains(t, string(text), "secret")
-	assert.Contains(t, string(text), "open POST /v1/chat/completions\n")
-	assert.Equal(t, ssetest.Hold(), script[len(script)-1], "it had not ended")
-	assert.Equal(t, "a secret question", upstream.Requests()[0].Body)
 }
 
 func TestRecordFails(t *testing.T) {

@@ -342,15 +342,17 @@ func TestRestIsCheckedOnResumedStreams(t *testing.T) {
 }
 
 func TestRestThatDoesNotArriveIsMissed(t *testing.T) {
-	failed := attempt(t, func(t testing.TB) {
-		srv := ssetest.NewServer(t, &ssetest.Config{Wrap: func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(&swallowing{ResponseWriter: w}, r) })
-		}})
-		s := srv.Open(t, "/post", &ssetest.OpenConfig{Timeout: 50 * time.Millisecond})
-		srv.Publish(ssetest.Data("1"), ssetest.Data("2"))
-		_ = s
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Wrap: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(&swallowing{ResponseWriter: w}, r) })
+			}})
+			s := srv.Open(t, "/post", &ssetest.OpenConfig{Timeout: 50 * time.Millisecond})
+			srv.Publish(ssetest.Data("1"), ssetest.Data("2"))
+			_ = s
+		})
+		assert.Contains(t, failed.text(), "/post: 2 of the 2 events that the server sent did not arrive: nothing more arrived within 50ms\nopen streams of ")
 	})
-	assert.Contains(t, failed.text(), "/post: 2 of the 2 events that the server sent did not arrive: nothing more arrived within 50ms\nopen streams of ")
 }
 
 // swallowing is a ResponseWriter that sends nothing but headers.
@@ -453,11 +455,13 @@ func TestOpenFails(t *testing.T) {
 }
 
 func TestStreamsHaveTheServersTimeout(t *testing.T) {
-	failed := attempt(t, func(t testing.TB) {
-		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 300 * time.Millisecond})
-		srv.Open(t, "/post", nil).Next()
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 300 * time.Millisecond})
+			srv.Open(t, "/post", nil).Next()
+		})
+		assert.Contains(t, failed.text(), "nothing more arrived within 300ms")
 	})
-	assert.Contains(t, failed.text(), "nothing more arrived within 300ms")
 }
 
 func TestOpenIsEveryURLOfTheServer(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -51,12 +52,14 @@ func TestAwaitStreams(t *testing.T) {
 }
 
 func TestAwaitStreamsFails(t *testing.T) {
-	srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
-	srv.Open(t, "/sse", nil)
-	request(t, srv, "GET", "/nowhere")
-	failed := attempt(t, func(t testing.TB) { srv.AwaitStreams(t, "/sse", 2) })
-	assert.Regexp(t, `^ssetest: waited for exactly 2 open streams of /sse; after 50ms there were 1\nrequests to .*: 2\n`, failed.text())
-	srv.Close()
-	failed = attempt(t, func(t testing.TB) { srv.AwaitStreams(t, "/sse", 2) })
-	assert.Contains(t, failed.text(), "; when the server was closed there were 0\n")
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
+		srv.Open(t, "/sse", nil)
+		request(t, srv, "GET", "/nowhere")
+		failed := attempt(t, func(t testing.TB) { srv.AwaitStreams(t, "/sse", 2) })
+		assert.Regexp(t, `^ssetest: waited for exactly 2 open streams of /sse; after 50ms there were 1\nrequests to .*: 2\n`, failed.text())
+		srv.Close()
+		failed = attempt(t, func(t testing.TB) { srv.AwaitStreams(t, "/sse", 2) })
+		assert.Contains(t, failed.text(), "; when the server was closed there were 0\n")
+	})
 }

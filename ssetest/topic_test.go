@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -250,21 +251,25 @@ func TestAwaitSubscribersSeesJoinersAndLeavers(t *testing.T) {
 }
 
 func TestEventsThatNobodyHeardAreNamed(t *testing.T) {
-	failed := attempt(t, func(t testing.TB) {
-		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
-		srv.Topic("/quiet")
-		srv.Publish(ssetest.Data("too early"))
-		srv.Open(t, "/post", nil).ExpectData("too early")
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
+			srv.Topic("/quiet")
+			srv.Publish(ssetest.Data("too early"))
+			srv.Open(t, "/post", nil).ExpectData("too early")
+		})
+		assert.Contains(t, failed.text(), "published to /post while nobody was subscribed: 1 event\n")
+		assert.NotContains(t, failed.text(), "/quiet")
 	})
-	assert.Contains(t, failed.text(), "published to /post while nobody was subscribed: 1 event\n")
-	assert.NotContains(t, failed.text(), "/quiet")
 }
 
 func TestOpenBodiesAreSuspected(t *testing.T) {
-	failed := attempt(t, func(tb testing.TB) {
-		srv := ssetest.NewServer(tb, &ssetest.Config{Timeout: 50 * time.Millisecond})
-		get(t, srv, "/post")
-		srv.AwaitSubscribers(tb, 0)
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(tb testing.TB) {
+			srv := ssetest.NewServer(tb, &ssetest.Config{Timeout: 50 * time.Millisecond})
+			get(t, srv, "/post")
+			srv.AwaitSubscribers(tb, 0)
+		})
+		assert.Contains(t, failed.text(), "after 50ms there were 1; is the body of a response still open?\n")
 	})
-	assert.Contains(t, failed.text(), "after 50ms there were 1; is the body of a response still open?\n")
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -218,18 +219,20 @@ func TestArtifactsHaveTheWholeTranscript(t *testing.T) {
 }
 
 func TestFailuresAreShort(t *testing.T) {
-	failed := attempt(t, func(t testing.TB) {
-		srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
-		for i := range 20 {
-			_, _ = ssetest.Dial(t.Context(), fmt.Sprintf("%s/nope%d", srv.URL, i), nil)
-			srv.Open(t, "/sse", nil)
-		}
-		srv.Chaos(ssetest.Chaos{Duplicate: 1, Split: 1})
-		srv.Script("GET /feed", ssetest.Script{ssetest.Raw(strings.Repeat("data: x\n\n", 20))})
-		srv.Open(t, "/feed", nil).Take(100)
+	synctest.Test(t, func(t *testing.T) {
+		failed := attempt(t, func(t testing.TB) {
+			srv := ssetest.NewServer(t, &ssetest.Config{Timeout: 50 * time.Millisecond})
+			for i := range 20 {
+				_, _ = ssetest.Dial(t.Context(), fmt.Sprintf("%s/nope%d", srv.URL, i), nil)
+				srv.Open(t, "/sse", nil)
+			}
+			srv.Chaos(ssetest.Chaos{Duplicate: 1, Split: 1})
+			srv.Script("GET /feed", ssetest.Script{ssetest.Raw(strings.Repeat("data: x\n\n", 20))})
+			srv.Open(t, "/feed", nil).Take(100)
+		})
+		assert.Len(t, strings.Split(strings.TrimSuffix(failed.failures[0], "\n"), "\n"), 39)
+		assert.Regexp(t, `\n… \d+ more lines\n$`, failed.failures[0])
 	})
-	assert.Len(t, strings.Split(strings.TrimSuffix(failed.failures[0], "\n"), "\n"), 39)
-	assert.Regexp(t, `\n… \d+ more lines\n$`, failed.failures[0])
 }
 
 func TestExpectGolden(t *testing.T) {
