@@ -3,7 +3,6 @@ package ssetest
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -67,15 +66,19 @@ func (es *EventSource) tell(what *happening) {
 	}
 }
 
-// put adds an arrival, when there is room, and reports false where the attempt is over first.
-func (es *EventSource) put(ctx context.Context, a arrival) bool {
+// put adds arrivals in their order, each when there is room, and reports false where the attempt is over first.
+func (es *EventSource) put(ctx context.Context, arrivals ...arrival) bool {
 	for {
 		es.mu.Lock()
 		if es.full() {
 			es.dropComments()
 		}
-		if !es.full() && (!es.paused || !a.read()) {
-			es.add(a)
+		for len(arrivals) > 0 && !es.full() && (!es.paused || !arrivals[0].read()) {
+			es.add(arrivals[0])
+			arrivals = arrivals[1:]
+		}
+		es.changed.raise()
+		if len(arrivals) == 0 {
 			es.mu.Unlock()
 			return true
 		}
@@ -89,9 +92,9 @@ func (es *EventSource) put(ctx context.Context, a arrival) bool {
 	}
 }
 
-// add adds an arrival. es.mu is held.
+// add adds an arrival. es.mu is held, and es.changed is to be raised.
 func (es *EventSource) add(a arrival) {
-	es.waiting = append(es.waiting, a)
+	es.waiting.push(a)
 	es.size += a.size()
 	if a.what == nil {
 		es.lastEventID = a.event.ID // it counts before the event is dispatched
@@ -101,23 +104,24 @@ func (es *EventSource) add(a arrival) {
 			es.account.ledger.receive(a.event)
 		}
 	}
-	es.changed.raise()
 }
 
 // full reports whether no more is read for the time being. es.mu is held.
 func (es *EventSource) full() bool {
-	return len(es.waiting) >= maxWaitingEvents || es.size >= maxWaitingBytes
+	return es.waiting.size >= maxWaitingEvents || es.size >= maxWaitingBytes
 }
 
 // dropComments makes room: comments that nobody has asked for must not hold up events. es.mu is held.
 func (es *EventSource) dropComments() {
-	es.waiting = slices.DeleteFunc(es.waiting, func(a arrival) bool {
-		drop := a.what != nil && a.what.kind == comments
-		if drop {
+	kept := backlog{}
+	for a := range es.waiting.all {
+		if a.what != nil && a.what.kind == comments {
 			es.size -= a.size()
+		} else {
+			kept.push(*a)
 		}
-		return drop
-	})
+	}
+	es.waiting = kept
 }
 
 // arrive returns what has arrived next, and waits for it. Where all has been taken and the stream has ended, the error is its end.
@@ -164,25 +168,25 @@ func (es *EventSource) arriveWithin(limit time.Duration) (arrival, error) {
 func (es *EventSource) poll() (a arrival, next <-chan struct{}, err error) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	a, ok := es.take()
-	switch {
-	case ok:
-		return a, nil, nil
-	case es.err != nil:
-		return arrival{}, nil, es.err
-	default:
+	waits := es.waiting.size == 0 && es.err == nil
+	if (waits || es.changed.awaited()) && es.bubbled != inBubble() { // looked at only where it matters, since a look at the clock costs more than all the rest
+		return arrival{}, nil, errOtherBubble
+	}
+	if waits {
 		return arrival{}, es.changed.next(), nil
 	}
+	if a, ok := es.take(); ok {
+		return a, nil, nil
+	}
+	return arrival{}, nil, es.err
 }
 
 // take removes the next arrival, where there is one. es.mu is held.
 func (es *EventSource) take() (arrival, bool) {
-	if len(es.waiting) == 0 {
+	if es.waiting.size == 0 {
 		return arrival{}, false
 	}
-	a := es.waiting[0]
-	es.waiting[0] = arrival{} // it is the caller's now
-	es.waiting = es.waiting[1:]
+	a := es.waiting.pop()
 	es.size -= a.size()
 	es.changed.raise()
 	return a, true
@@ -191,9 +195,9 @@ func (es *EventSource) take() (arrival, bool) {
 // untaken returns the events that nobody has taken. es.mu is held.
 func (es *EventSource) untaken() []Event {
 	var events []Event
-	for i := range es.waiting {
-		if es.waiting[i].what == nil {
-			events = append(events, es.waiting[i].event)
+	for a := range es.waiting.all {
+		if a.what == nil {
+			events = append(events, a.event)
 		}
 	}
 	return events
@@ -201,9 +205,9 @@ func (es *EventSource) untaken() []Event {
 
 // firstEvent returns the first event that nobody has taken, or nil. es.mu is held.
 func (es *EventSource) firstEvent() *arrival {
-	for i := range es.waiting {
-		if es.waiting[i].what == nil {
-			return &es.waiting[i]
+	for a := range es.waiting.all {
+		if a.what == nil {
+			return a
 		}
 	}
 	return nil

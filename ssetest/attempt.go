@@ -191,20 +191,20 @@ func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFu
 	}
 	in.decoder.SetLastEventID(es.LastEventID())
 	if es.cfg.OnComment != nil {
-		in.decoder.OnComment(func(text string) {
-			es.put(ctx, arrival{at: time.Now(), what: &happening{kind: comments, text: text}})
-		})
+		in.decoder.OnComment(func(text string) { in.add(arrival{what: &happening{kind: comments, text: text}}) })
 	}
 	for {
 		event, err := in.decoder.Next()
 		if err == nil {
 			in.publishTime() // it counts when it has been read, whether there is room for the event or not
-			if !es.put(ctx, arrival{event: event, at: time.Now()}) {
+			if !in.add(arrival{event: event}) {
 				return ctx.Err() // the event is none that was received, nor is its ID
 			}
 			continue
 		}
-		in.publish()
+		if !in.publish() {
+			return ctx.Err()
+		}
 		switch {
 		case errors.Is(err, ErrEventTooLarge):
 			return final{err}
@@ -216,12 +216,32 @@ func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFu
 	}
 }
 
-// publish makes known what the decoder has found. Every event that it has returned has been put.
-func (in *intake) publish() {
+// add adds an arrival. It is put with others that have been read with it, and reports false where the attempt is over first.
+func (in *intake) add(a arrival) bool {
+	a.at = in.at
+	in.arrivals = append(in.arrivals, a)
+	return len(in.arrivals) < maxArrivals || in.put()
+}
+
+// put puts what has been added.
+func (in *intake) put() bool {
+	defer func() {
+		clear(in.arrivals)
+		in.arrivals = in.arrivals[:0]
+	}()
+	return in.es.put(in.ctx, in.arrivals...)
+}
+
+// publish makes known what the decoder has found, and reports false where the attempt is over first.
+func (in *intake) publish() bool {
 	in.publishTime()
+	if len(in.arrivals) > 0 && !in.put() {
+		return false
+	}
 	in.es.mu.Lock()
 	defer in.es.mu.Unlock()
 	in.es.lastEventID = in.decoder.LastEventID()
+	return true
 }
 
 // publishTime makes known the reconnection time.
@@ -246,12 +266,17 @@ type intake struct {
 	time    time.Duration // the reconnection time that has been made known
 	timed   bool          // one has been
 	silence *time.Timer   // breaks the stream off; nil without a read timeout
+
+	at       time.Time // when it was read what is interpreted now
+	arrivals []arrival // of that, which are to be put
 }
+
+// maxArrivals is how many are put in one piece at most.
+const maxArrivals = 64
 
 // Read reads when it may. When it is called, everything that was read before has been interpreted.
 func (in *intake) Read(p []byte) (int, error) {
-	in.publish()
-	if !in.es.awaitResume(in.ctx) {
+	if !in.publish() || !in.es.awaitResume(in.ctx) {
 		return 0, in.ctx.Err()
 	}
 	if in.silence != nil {
@@ -259,6 +284,7 @@ func (in *intake) Read(p []byte) (int, error) {
 		defer in.silence.Stop()
 	}
 	n, err := in.body.Read(p)
+	in.at = time.Now()
 	if n < 0 || n > len(p) {
 		return 0, errBadRead
 	}

@@ -32,7 +32,7 @@ type EventSource struct {
 
 	mu        sync.Mutex // guards what follows
 	changed   signal     // raised when it has changed
-	waiting   []arrival
+	waiting   backlog
 	size      int    // bytes of what is waiting
 	attempts  int    // so far, the one in progress included
 	ended     int    // the newest attempt that is over
@@ -142,9 +142,6 @@ func (es *EventSource) awaitOpen() error {
 // Where it reconnects, the error is what ended it for good: a [*ResponseError], with status 204 where the server wanted that.
 // When ctx is done first, the error is the context's, and no event is lost.
 func (es *EventSource) Next(ctx context.Context) (Event, error) {
-	if es.bubbled != inBubble() {
-		return Event{}, errOtherBubble
-	}
 	for {
 		a, err := es.arrive(ctx)
 		switch {

@@ -33,6 +33,10 @@ type exchange struct {
 	ordinal int            // of the request on its connection, over HTTP/1.1; from 1
 	record  *requestRecord
 
+	ctx      context.Context // of the request
+	header   http.Header     // of the response
+	returned bool            // by the handler; otherwise it panics
+
 	w       http.ResponseWriter
 	flush   func() error
 	written int64        // bytes of the body that net/http has been given
@@ -90,7 +94,7 @@ func (s *Server) begin(x *exchange, r *http.Request, token string) bool {
 }
 
 // ending is how an exchange has ended, as a directive, and behind a tab why.
-func (x *exchange) ending(r *http.Request) string {
+func (x *exchange) ending() string {
 	directive, why := x.ended, "the stream has ended"
 	switch {
 	case directive != "":
@@ -109,7 +113,7 @@ func (x *exchange) ending(r *http.Request) string {
 		why = "the connection is reset"
 	case directive == "abort":
 		why = "the stream is broken off"
-	case r.Context().Err() != nil:
+	case x.ctx.Err() != nil:
 		why = "the client has left"
 		if directive == "end" {
 			directive = "hold"
@@ -119,15 +123,15 @@ func (x *exchange) ending(r *http.Request) string {
 }
 
 // end forgets an exchange whose handler returns.
-func (s *Server) end(x *exchange, r *http.Request, header http.Header) {
+func (s *Server) end(x *exchange) {
 	x.record.complete()
 	s.mu.Lock()
 	streaming := x.streaming
 	s.mu.Unlock()
 	if !streaming && !x.answered && x.status != 0 { // by Config.Wrap
-		s.log.add(x.number, entryAnswered, answerText(x.status, header))
+		s.log.add(x.number, entryAnswered, answerText(x.status, x.header))
 	}
-	s.log.add(x.number, entryEnded, x.ending(r))
+	s.log.add(x.number, entryEnded, x.ending())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, x)

@@ -27,43 +27,57 @@ func (s *Server) handler() http.Handler {
 }
 
 // account knows of every request that is being answered, and records the trouble that it ends in.
+//
+// What a stream needs of the stack while it is idle decides whether it fits into 4 KiB, or takes 8: what comes before the endpoint has functions of its own.
 func (s *Server) account(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token := r.Header.Get(tokenHeader)
-		r.Header.Del(tokenHeader) // nobody shall see what is between Open and us
-		x := &exchange{srv: s, since: time.Now()}
-		ordinal, ok := x.identify(r)
-		if !ok {
-			panic(http.ErrAbortHandler)
-		}
-		if x.stream != 0 {
-			r.TLS = x.conn.tls
-		}
-		w = countingWriter{w, x}
-		x.request = requestLine(r)
-		x.asked = askedLine(r)
-		x.path = r.URL.Path
-		x.record = newRequestRecord(r, x, ordinal)
-		if !s.begin(x, r, token) {
-			if x.conn != nil && x.conn.socket.doomed.Load() {
-				panic(http.ErrAbortHandler) // the client is about to see its connection reset, and asks again
-			}
-			http.Error(w, closedText, http.StatusServiceUnavailable)
+		x := s.enter(w, r)
+		if x == nil {
 			return
 		}
-		defer s.end(x, r, w.Header())
-		returned := false
-		defer func() {
-			if !returned {
-				s.recordPanic(x, recover())
-			}
-		}()
-		next.ServeHTTP(w, r.WithContext(withExchange(r.Context(), x)))
-		if x.aborted.Load() {
-			panic(http.ErrAbortHandler) // again, should Config.Wrap have recovered it
-		}
-		returned = true
+		defer s.leave(x)
+		next.ServeHTTP(countingWriter{w, x}, r)
+		x.returned = true
 	})
+}
+
+// enter takes note of a request, of which the exchange is a part from then on. Where the server is closed it answers that, and returns nil.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) *exchange {
+	token := r.Header.Get(tokenHeader)
+	r.Header.Del(tokenHeader) // nobody shall see what is between Open and us
+	x := &exchange{srv: s, since: time.Now()}
+	ordinal, ok := x.identify(r)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	if x.stream != 0 {
+		r.TLS = x.conn.tls
+	}
+	x.request = requestLine(r)
+	x.asked = askedLine(r)
+	x.path = r.URL.Path
+	x.record = newRequestRecord(r, x, ordinal)
+	if !s.begin(x, r, token) {
+		if x.conn != nil && x.conn.socket.doomed.Load() {
+			panic(http.ErrAbortHandler) // the client is about to see its connection reset, and asks again
+		}
+		http.Error(w, closedText, http.StatusServiceUnavailable)
+		return nil
+	}
+	x.ctx, x.header = r.Context(), w.Header()
+	*r = *r.WithContext(withExchange(x.ctx, x)) // in its place, since there is nobody who could need the other one
+	return x
+}
+
+// leave takes note of how a handler has ended. It is deferred.
+func (s *Server) leave(x *exchange) {
+	defer s.end(x)
+	switch {
+	case !x.returned:
+		s.recordPanic(x, recover())
+	case x.aborted.Load():
+		panic(http.ErrAbortHandler) // again, should Config.Wrap have recovered it
+	}
 }
 
 // recordPanic records how a handler ended without returning, and lets the client see that its stream is broken.
@@ -95,17 +109,23 @@ func panicStack() string {
 
 // route serves a request by the user's patterns, and where none matches by the built-in ones.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	endpoint, pattern := s.endpoint(r)
+	o := s.newOutlet(w, r, pattern)
+	endpoint.ServeHTTP(o, o.request)
+	o.finish()
+}
+
+// endpoint finds what serves a request, and its pattern.
+func (s *Server) endpoint(r *http.Request) (http.Handler, string) {
 	custom, pattern := s.custom.Handler(r)
-	_, builtin := s.builtin.Handler(r)
+	handler, builtin := s.builtin.Handler(r)
 	switch {
 	case builtin != "" && (pattern == "" || isRedirect(custom)):
-		s.throughOutlet(w, r, builtin, s.builtin)
-		return
+		return handler, builtin // whose pattern has nothing that the mux would have to look at
 	case pattern != "":
-		s.throughOutlet(w, r, pattern, s.custom)
-		return
+		return s.custom, pattern
 	}
-	s.throughOutlet(w, r, "", http.HandlerFunc(s.refuseTarget))
+	return http.HandlerFunc(s.refuseTarget), ""
 }
 
 // refuseTarget answers a request for which there is no endpoint.

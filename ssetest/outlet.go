@@ -9,30 +9,29 @@ import (
 	"sync"
 )
 
-// throughOutlet serves a request by a mux.
-func (s *Server) throughOutlet(w http.ResponseWriter, r *http.Request, pattern string, mux http.Handler) {
+// newOutlet makes the outlet of an answer.
+func (s *Server) newOutlet(w http.ResponseWriter, r *http.Request, pattern string) *outlet {
 	s.mu.Lock()
 	chaos := s.chaos
 	s.mu.Unlock()
 	o := &outlet{
-		ResponseWriter: w, x: exchangeOf(r), ctx: r.Context(), chaos: chaos, pattern: pattern,
+		ResponseWriter: w, request: r, x: exchangeOf(r), ctx: r.Context(), chaos: chaos, pattern: pattern,
 		mayCompress: s.cfg.Compress, compress: s.cfg.Compress && acceptsGzip(r.Header), head: r.Method == http.MethodHead,
 	}
 	if chaos != nil && !o.head {
 		o.number = chaos.next(pattern)
 		o.x.delay = chaos.Delay
-		o.ctx, o.cancel = context.WithCancel(r.Context())
-		defer o.cancel()
-		r = r.WithContext(o.ctx)
+		o.ctx, o.cancel = context.WithCancel(r.Context()) // which net/http cancels when the handler has returned
+		o.request = r.WithContext(o.ctx)
 	}
-	mux.ServeHTTP(o, r)
-	o.finish()
+	return o
 }
 
 // An outlet stands between an endpoint and its response. Event streams are disturbed there, then recorded, then compressed;
 // other responses pass as they are.
 type outlet struct {
 	http.ResponseWriter
+	request *http.Request // as the endpoint gets it
 	x       *exchange
 	ctx     context.Context
 	cancel  context.CancelFunc // nil without chaos

@@ -11,6 +11,9 @@ func (s *signal) next() <-chan struct{} {
 	return s.c
 }
 
+// awaited reports whether anybody may wait.
+func (s *signal) awaited() bool { return s.c != nil }
+
 // raise wakes all who wait. It costs nothing where nobody does.
 func (s *signal) raise() {
 	if s.c != nil {

@@ -11,15 +11,16 @@ import (
 
 func TestSilenceIsOverAtItsLastInstant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		es := &EventSource{bubbled: true, waiting: []arrival{{event: Data("x"), at: time.Now().Add(time.Second)}}}
+		es := &EventSource{bubbled: true}
+		es.waiting.push(arrival{event: Data("x"), at: time.Now().Add(time.Second)})
 		(&Stream{t: t, source: es}).ExpectSilence(time.Second)
 	})
 }
 
 func TestEventSourceReadsAheadToItsBounds(t *testing.T) {
-	assert.False(t, (&EventSource{size: maxWaitingBytes - 1, waiting: make([]arrival, maxWaitingEvents-1)}).full())
+	assert.False(t, (&EventSource{size: maxWaitingBytes - 1, waiting: backlog{size: maxWaitingEvents - 1}}).full())
 	assert.True(t, (&EventSource{size: maxWaitingBytes}).full())
-	assert.True(t, (&EventSource{waiting: make([]arrival, maxWaitingEvents)}).full())
+	assert.True(t, (&EventSource{waiting: backlog{size: maxWaitingEvents}}).full())
 }
 
 func TestNothingBeginsWhileTheServerCloses(t *testing.T) {

@@ -21,19 +21,21 @@ type Topic struct {
 	maxHistoryBytes int64
 	maxBehindBytes  int64
 
-	mu      sync.Mutex // guards what follows
-	grown   signal     // raised when there is more to send, or nothing will come any more
-	changed signal     // raised when a stream has come or gone
-	closed  bool
-	posts   uint64 // events that have had an ID from the seed
-	unheard int    // events that were published when nobody was subscribed
-	streams map[*subscription]bool
-	last    *record // the newest
-	oldest  *record // the one before the oldest that is kept
-	kept    int
-	byID    map[string]*record // of those that are kept, the newest with each ID
-	ledgers map[*ledger]bool   // that need the log
-	check   int64              // when the log has this size, it is time to look for slow streams again
+	mu         sync.Mutex // guards what follows
+	grown      signal     // raised when there is more to send, or nothing will come any more
+	changed    signal     // raised when a stream has come or gone
+	closed     bool
+	posts      uint64 // events that have had an ID from the seed
+	unheard    int    // events that were published when nobody was subscribed
+	streams    map[*subscription]bool
+	last       *record // the newest
+	piece      *piece  // in which it lies
+	oldest     *record // the one before the oldest that is kept
+	kept       int
+	byID       map[string]*record // of those that are kept, the newest with each ID
+	ledgers    map[*ledger]bool   // that need the log
+	pieceBytes int                // the size of that piece
+	check      int64              // when the log has this size, it is time to look for slow streams again
 }
 
 func (s *Server) newTopic(path string) *Topic {
@@ -47,6 +49,7 @@ func (s *Server) newTopic(path string) *Topic {
 		ledgers:         make(map[*ledger]bool),
 		byID:            make(map[string]*record),
 		last:            start,
+		piece:           new(piece),
 		oldest:          start,
 	}
 }
@@ -73,17 +76,14 @@ func (t *Topic) register(mux *http.ServeMux) {
 
 // Publish is [Server.Publish] for this topic.
 func (t *Topic) Publish(events ...Event) int {
-	records := make([]*record, len(events))
-	for i, e := range events {
-		wire, err := e.AppendText(nil)
-		if err != nil {
-			panic(fmt.Sprintf("ssetest: Publish: event %d of %d, %v: %s", i+1, len(events), e, strings.TrimPrefix(err.Error(), "ssetest: ")))
+	for i := range events {
+		if err := events[i].validate(); err != nil {
+			panic(fmt.Sprintf("ssetest: Publish: event %d of %d, %v: %s", i+1, len(events), events[i], strings.TrimPrefix(err.Error(), "ssetest: ")))
 		}
-		records[i] = &record{wire: wire, id: headerID(e.ID)}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, _ := t.append(records...)
+	n, _ := t.publish(events...)
 	return n
 }
 
@@ -98,12 +98,8 @@ func (t *Topic) broadcast(payload string) (n int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := Event{Type: "message", Data: payload, ID: t.srv.seed.uuid("post "+t.path, t.posts), Retry: t.srv.cfg.Retry}
-	wire, err := e.AppendText(nil)
-	if err != nil {
-		panic(fmt.Sprintf("ssetest: %s: %v: %v", t.path, e, err)) // data can't be refused, and the rest is ours
-	}
 	t.posts++
-	return t.append(&record{wire: wire, id: e.ID})
+	return t.publish(e) // data can't be refused, and the rest is ours
 }
 
 // AwaitSubscribers is [Server.AwaitSubscribers] for this topic.
@@ -142,31 +138,36 @@ func (t *Topic) serve(w http.ResponseWriter, r *http.Request) {
 	if !x.open() {
 		return
 	}
-	var batch []byte
 	for {
-		next := t.take(sub, batch[:0])
+		grown, more := t.send(sub)
+		if !more {
+			return
+		}
+		select {
+		case <-grown:
+		case <-r.Context().Done():
+			if t.srv.base.Err() == nil {
+				return // the client has left
+			}
+			<-grown // Close raises it when the log has its end; until there everything is sent
+		}
+	}
+}
+
+// send sends what there is for a stream. It returns a channel that is closed when there is more, or reports false where nothing more is to be sent.
+func (t *Topic) send(sub *subscription) (grown <-chan struct{}, more bool) {
+	for {
+		next := t.take(sub)
 		switch {
 		case next.expired:
-			x.aborted.Store(true) // what comes next is not there any more
+			sub.aborted.Store(true) // what comes next is not there any more
 			panic(http.ErrAbortHandler)
 		case next.events > 0:
-			if !x.write(next.wire, next.events) {
-				return
+			if !sub.write(next.wire, next.events) {
+				return nil, false
 			}
-			if next.events > 1 {
-				batch = next.wire
-			}
-		case next.closed:
-			return
 		default:
-			select {
-			case <-next.grown:
-			case <-r.Context().Done():
-				if t.srv.base.Err() == nil {
-					return // the client has left
-				}
-				<-next.grown // Close raises it when the log has its end; until there everything is sent
-			}
+			return next.grown, !next.closed
 		}
 	}
 }

@@ -87,23 +87,23 @@ func TestWhatHasGatheredGoesOutInOnePiece(t *testing.T) {
 	s, err := newServer(nil, nil)
 	require.NoError(t, err)
 	sub := s.post.subscribe(&exchange{srv: s}, "")
-	assert.NotNil(t, s.post.take(sub, nil).grown)
+	assert.NotNil(t, s.post.take(sub).grown)
 
 	s.post.Publish(Data("one"))
-	p := s.post.take(sub, nil)
+	p := s.post.take(sub)
 	assert.Equal(t, "data: one\n\n", string(p.wire))
 	assert.Same(t, &s.post.last.wire[0], &p.wire[0], "one event is not copied")
 
 	s.post.Publish(Data("two"), Data("three"))
-	p = s.post.take(sub, nil)
+	p = s.post.take(sub)
 	assert.Equal(t, "data: two\n\ndata: three\n\n", string(p.wire))
 	assert.Equal(t, 2, p.events)
 
-	half := strings.Repeat("x", maxBatchBytes/2)
+	half := strings.Repeat("x", maxPieceBytes/2)
 	s.post.Publish(Data(half), Data(half), Data(half+half), Data("last"))
 	var events []int
 	var all strings.Builder
-	for p = s.post.take(sub, nil); p.events > 0; p = s.post.take(sub, nil) {
+	for p = s.post.take(sub); p.events > 0; p = s.post.take(sub) {
 		events = append(events, p.events)
 		all.Write(p.wire)
 	}
@@ -124,7 +124,7 @@ func TestExpiredStreamDoesNotTakeHoldOfTheLogAgain(t *testing.T) {
 	assert.True(t, sub.expired.Load())
 	assert.False(t, sub.advance(from, from.next))
 	assert.Nil(t, sub.at.Load().next, "the place that it has holds nothing of the log")
-	assert.True(t, s.post.take(sub, nil).expired)
+	assert.True(t, s.post.take(sub).expired)
 }
 
 func TestStreamThatHasLeftHoldsNothingOfTheLog(t *testing.T) {
@@ -132,7 +132,7 @@ func TestStreamThatHasLeftHoldsNothingOfTheLog(t *testing.T) {
 	require.NoError(t, err)
 	sub := s.post.subscribe(&exchange{srv: s}, "")
 	s.post.Publish(Data("one"))
-	s.post.take(sub, nil)
+	s.post.take(sub)
 	s.post.unsubscribe(sub)
 	s.post.Publish(Data("two"))
 	assert.Nil(t, sub.at.Load().next)

@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -18,17 +19,42 @@ const (
 	// recordOverhead is what a small event costs beside its bytes, in both bounds.
 	recordOverhead = 64
 
-	// maxBatchBytes bounds how much of what has gathered for a stream goes out in one write.
-	maxBatchBytes = 64 << 10
+	// maxPieceBytes bounds how much of what has gathered for a stream goes out in one write, but for an event that is larger by itself.
+	maxPieceBytes = 64 << 10
 )
 
 // A record is one published event. Only next ever changes, once.
 type record struct {
-	number int64 // from 1
-	end    int64 // the size of everything up to it, this one included
-	wire   []byte
+	number int64  // from 1
+	end    int64  // the size of everything up to it, this one included
+	wire   []byte // whose capacity ends with the piece
 	id     string // as a client sends it back
 	next   *record
+	piece  *piece
+}
+
+// A piece is memory in which events lie one behind the other, so that what has gathered for a stream goes out as it lies there.
+type piece struct {
+	last *record // in it
+	room []byte  // behind that; empty, but for its capacity
+}
+
+// encode makes a record of an event, behind the newest. t.mu is held.
+func (t *Topic) encode(e Event) (*record, error) {
+	wire, err := e.AppendText(t.piece.room)
+	if err != nil {
+		return nil, err
+	}
+	size := len(wire)
+	if size > cap(t.piece.room) { // it lies by itself now
+		// The first pieces are small, for topics on which there is little.
+		t.pieceBytes = min(max(2*t.pieceBytes, 4*size), maxPieceBytes)
+		wire = append(make([]byte, 0, max(t.pieceBytes, size)), wire...)
+		t.piece = new(piece)
+	}
+	r := &record{wire: wire, id: headerID(e.ID), piece: t.piece}
+	t.piece.last, t.piece.room = r, wire[size:]
+	return r, nil
 }
 
 // headerID is an event's ID as Last-Event-ID has it. What is not UTF-8 is U+FFFD to the client that received it,
@@ -48,21 +74,31 @@ type subscription struct {
 	expired atomic.Bool            // it fell too far behind
 }
 
-// append adds to the log, with t.mu held, and returns how many streams will get it. It reports false where the log is closed.
-func (t *Topic) append(records ...*record) (n int, ok bool) {
+// append adds to the log, with t.mu held.
+func (t *Topic) append(r *record) {
+	r.number = t.last.number + 1
+	r.end = t.last.end + int64(len(r.wire)) + recordOverhead
+	t.last.next = r
+	t.last = r
+	t.keep(r)
+}
+
+// publish adds events to the log, with t.mu held, and returns how many streams will get them. It reports false where the log is closed.
+// The events are valid.
+func (t *Topic) publish(events ...Event) (n int, ok bool) {
 	if t.closed {
 		return 0, false
 	}
 	t.expireSlow()
 	if len(t.streams) == 0 {
-		t.unheard += len(records)
+		t.unheard += len(events)
 	}
-	for _, r := range records {
-		r.number = t.last.number + 1
-		r.end = t.last.end + int64(len(r.wire)) + recordOverhead
-		t.last.next = r
-		t.last = r
-		t.keep(r)
+	for _, e := range events {
+		r, err := t.encode(e)
+		if err != nil {
+			panic(fmt.Sprintf("ssetest: %s: %v: %v", t.path, e, err)) // they have been validated
+		}
+		t.append(r)
 	}
 	t.grown.raise()
 	return len(t.streams), true
@@ -116,31 +152,27 @@ type portion struct {
 	expired bool
 }
 
-// take moves a stream on by what has gathered for it. One event is its record's own bytes, several are copied to buf.
-func (t *Topic) take(sub *subscription, buf []byte) portion {
+// take moves a stream on by what has gathered for it, as far as that lies in one piece.
+func (t *Topic) take(sub *subscription) portion {
 	t.mu.Lock()
-	at, last := sub.at.Load(), t.last
-	idle := at == last
-	p := portion{closed: t.closed, expired: sub.expired.Load()}
-	if idle {
+	at, p := sub.at.Load(), portion{closed: t.closed, expired: sub.expired.Load()}
+	if at == t.last {
 		p.grown = t.grown.next()
-	}
-	t.mu.Unlock()
-	if idle || p.expired {
+		t.mu.Unlock()
 		return p
 	}
-
-	// Up to last the log does not change any more: it is read without the lock.
-	to := at.next
-	p.wire, p.events = to.wire, 1
-	if to != last && len(to.wire)+len(to.next.wire) <= maxBatchBytes {
-		p.wire = append(buf, to.wire...)
-		for to != last && len(p.wire)+len(to.next.wire) <= maxBatchBytes {
-			to = to.next
-			p.wire = append(p.wire, to.wire...)
-			p.events++
-		}
+	if p.expired {
+		t.mu.Unlock()
+		return p
 	}
+	first := at.next
+	to := first.piece.last
+	t.mu.Unlock()
+
+	// Up to there the log does not change any more: it is read without the lock.
+	p.events = int(to.number - at.number)
+	size := cap(first.wire) - cap(to.wire) + len(to.wire) // both end where their piece ends
+	p.wire = first.wire[:size:size]
 	p.expired = !sub.advance(at, to)
 	return p
 }
