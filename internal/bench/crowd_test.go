@@ -52,6 +52,7 @@ type crowd struct {
 	ended    atomic.Int64 // have seen the end of their stream
 	allEnded chan struct{}
 	keeps    atomic.Bool // what arrives
+	ending   atomic.Bool // the server is about to end all streams
 	failed   chan error
 
 	mu     sync.Mutex // guards what follows
@@ -89,6 +90,9 @@ func newCrowd(p place, size, perConn int) (*crowd, error) {
 
 // awaitOpen waits until all have got their headers.
 func (c *crowd) awaitOpen() error { return c.await(c.allOpen, "open streams") }
+
+// expectEnd says that the server is about to end all streams.
+func (c *crowd) expectEnd() { c.ending.Store(true) }
 
 // awaitEnded waits until all have seen the end of their stream.
 func (c *crowd) awaitEnded() error { return c.await(c.allEnded, "ends") }
@@ -238,8 +242,11 @@ func (c *crowd) askHTTP1(conn net.Conn, i int) error {
 		for {
 			// The chunks as they are: neither mark can be in what is around them.
 			if _, err := r.Peek(1); err != nil {
+				if !c.ending.Load() || err != io.EOF {
+					c.fail(err)
+				}
 				c.end()
-				c.fail(err)
+				_ = conn.Close() // as a client does
 				return
 			}
 			p, _ := r.Peek(r.Buffered()) // no more than there is
@@ -274,14 +281,15 @@ func (c *crowd) askHTTP2(conn net.Conn, first, n int) error {
 		return err
 	}
 	go func() {
-		if err := c.readHTTP2(framer, w, first); err != nil {
+		if err := c.readHTTP2(framer, w, first, n); err != nil {
 			c.fail(err)
 		}
+		_ = conn.Close() // nothing more is read
 	}()
 	return nil
 }
 
-func (c *crowd) readHTTP2(framer *http2.Framer, w *bufio.Writer, first int) error {
+func (c *crowd) readHTTP2(framer *http2.Framer, w *bufio.Writer, first, n int) error {
 	var status string
 	decoder := hpack.NewDecoder(4096, func(f hpack.HeaderField) {
 		if f.Name == ":status" {
@@ -289,7 +297,11 @@ func (c *crowd) readHTTP2(framer *http2.Framer, w *bufio.Writer, first int) erro
 		}
 	})
 	used := 0 // of the connection's window
+	ended, leaving := 0, false
 	for {
+		if leaving && ended == n {
+			return nil // as a client does
+		}
 		frame, err := framer.ReadFrame()
 		if err != nil {
 			return err
@@ -301,6 +313,7 @@ func (c *crowd) readHTTP2(framer *http2.Framer, w *bufio.Writer, first int) erro
 				c.take(i, f.Data())
 			}
 			if f.StreamEnded() {
+				ended++
 				c.end()
 			}
 			if used += int(f.Length); used > 1<<28 {
@@ -323,10 +336,13 @@ func (c *crowd) readHTTP2(framer *http2.Framer, w *bufio.Writer, first int) erro
 			if !f.IsAck() {
 				err = framer.WritePing(true, f.Data)
 			}
-		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-			if ga, ok := f.(*http2.GoAwayFrame); !ok || ga.ErrCode != http2.ErrCodeNo {
+		case *http2.GoAwayFrame:
+			if f.ErrCode != http2.ErrCodeNo || !c.ending.Load() {
 				return fmt.Errorf("%v", f)
 			}
+			leaving = true
+		case *http2.RSTStreamFrame:
+			return fmt.Errorf("%v", f)
 		}
 		if err = errors.Join(err, w.Flush()); err != nil {
 			return err

@@ -26,6 +26,7 @@ type publisher struct {
 	place
 	publish func(data ...string) // to all who are subscribed
 	close   func()
+	clean   bool // close lets each stream end as it should, and does not cut it off
 }
 
 // maxStreams is more than any connection here has.
@@ -108,11 +109,11 @@ func serve(tb testing.TB, protocol ssetest.Protocol, handler http.Handler, path 
 	})
 	tb.Cleanup(stop)
 	addr := ts.Listener.Addr().String()
-	return publisher{place{protocol, loopback(addr), addr, path}, func(data ...string) {
+	return publisher{place: place{protocol, loopback(addr), addr, path}, publish: func(data ...string) {
 		for _, d := range data {
 			publish(d)
 		}
-	}, stop}
+	}, close: stop}
 }
 
 // ours is the topic of a server of ours, to which each event is published by itself.
@@ -123,11 +124,11 @@ func ours(tb testing.TB, cfg *ssetest.Config) publisher {
 	tb.Cleanup(srv.Close)
 	_, addr, _ := strings.Cut(srv.URL, "://")
 	dial := func() (net.Conn, error) { return srv.DialContext(context.Background(), "tcp", addr) }
-	return publisher{place{cfg.Protocol, dial, addr, "/post"}, func(data ...string) {
+	return publisher{place: place{cfg.Protocol, dial, addr, "/post"}, publish: func(data ...string) {
 		for _, d := range data {
 			srv.Publish(ssetest.Data(d))
 		}
-	}, srv.Close}
+	}, close: srv.Close, clean: true}
 }
 
 // handHandler is what people write: a channel for each subscriber, and a flush for each event.
