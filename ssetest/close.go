@@ -16,8 +16,9 @@ const (
 	// since its client does not read.
 	idleLooks = 20
 
-	// allLooks is for how many looks Close waits for those that do make progress, all in all.
-	allLooks = 100
+	// allLooks is for how many looks Close waits for those that do make progress, all in all; for very many streams it is more by one look for each streamsALook.
+	allLooks     = 100
+	streamsALook = 100
 
 	// deafLooks is for how many looks Close waits for handlers whose connections it has cut.
 	deafLooks = 100
@@ -26,7 +27,7 @@ const (
 // Close ends every stream, behind the last event that was published to it, and stops the server. When it returns,
 // the handlers have returned and the port is free.
 //
-// It does not wait for clients that don't read: when a fifth of a second has passed without progress, or a second with it,
+// It does not wait for clients that don't read: when a fifth of a second has passed without progress, or a second with it (and another one for each 10,000 streams),
 // their connections are cut. A handler of yours that has still not returned a second later fails the test,
 // since it must watch its request's context. It must not be called by a handler, for which it would wait.
 // Calling Close again does nothing.
@@ -51,9 +52,9 @@ func (s *Server) close() {
 	}
 	s.refuse()
 	s.listener.sockets.reset(func(k *socket) bool { return k.stalled.Load() }) // no end would get through
-	s.cancel()                                                                 // from here on, the handlers end their streams
+	looks := allLooks + int(s.pending()[0])/streamsALook
+	s.cancel() // from here on, the handlers end their streams
 
-	looks := allLooks
 	if s.patiently(idleLooks, &looks, func() bool { return len(s.streams) == 0 && s.wire.Streams() == 0 }) {
 		s.finish(&looks)
 	} else {

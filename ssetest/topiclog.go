@@ -21,6 +21,7 @@ const (
 
 	// maxPieceBytes bounds how much of what has gathered for a stream goes out in one write, but for an event that is larger by itself.
 	maxPieceBytes = 64 << 10
+	minPieceBytes = 4 << 10
 )
 
 // A record is one published event. Only next ever changes, once.
@@ -47,8 +48,7 @@ func (t *Topic) encode(e Event) (*record, error) {
 	}
 	size := len(wire)
 	if size > cap(t.piece.room) { // it lies by itself now
-		// The first pieces are small, for topics on which there is little.
-		t.pieceBytes = min(max(2*t.pieceBytes, 4*size), maxPieceBytes)
+		t.pieceBytes = min(max(2*t.pieceBytes, minPieceBytes), maxPieceBytes) // small ones first, for topics on which there is little
 		wire = append(make([]byte, 0, max(t.pieceBytes, size)), wire...)
 		t.piece = new(piece)
 	}

@@ -2,7 +2,12 @@ package bench_test
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -10,7 +15,7 @@ import (
 	"github.com/go-ssetest/sse/ssetest"
 )
 
-// This file holds what does not depend on the machine: how often memory is allocated.
+// This file holds what does not depend on the machine: how often memory is allocated, how much of it, how often is flushed, and that nothing is left behind.
 
 // TestEncodingAllocatesNothing, into a buffer that is large enough.
 func TestEncodingAllocatesNothing(t *testing.T) {
@@ -39,5 +44,117 @@ func TestDecodingAllocatesLittle(t *testing.T) {
 		})
 		require.Len(t, p.events, events)
 		assert.LessOrEqual(t, allocations/float64(events), most[p.name], p.name)
+	}
+}
+
+// TestPublishingAllocatesLittle: a record for each event, and now and then a piece of memory in which their bytes lie.
+func TestPublishingAllocatesLittle(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{History: -1})
+	for _, c := range encoded[:3] {
+		allocations := testing.AllocsPerRun(10_000, func() { srv.Publish(c.event) })
+		assert.LessOrEqual(t, allocations, 1.1, c.name)
+	}
+}
+
+// A countingResponse counts what is done with a response. Before it writes, it waits for pass.
+type countingResponse struct {
+	http.ResponseWriter
+	writes, flushes atomic.Int32
+	writing         chan struct{}
+	pass            chan struct{}
+}
+
+func (c *countingResponse) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	c.writing <- struct{}{}
+	<-c.pass
+	return c.ResponseWriter.Write(p)
+}
+
+func (c *countingResponse) FlushError() error {
+	c.flushes.Add(1)
+	return http.NewResponseController(c.ResponseWriter).Flush()
+}
+
+// TestFlushes: what has gathered for a stream is written once and flushed once, and each step of a script by itself.
+func TestFlushes(t *testing.T) {
+	for _, protocol := range bothProtocols {
+		t.Run(protocol.String(), func(t *testing.T) {
+			responses := make(chan *countingResponse, 1)
+			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: protocol, Wrap: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					c := &countingResponse{ResponseWriter: w, writing: make(chan struct{}, 1000), pass: make(chan struct{})}
+					responses <- c
+					next.ServeHTTP(c, r)
+				})
+			}})
+			stream := srv.Open(t, "/post", nil)
+			response := <-responses
+			srv.Publish(ssetest.Data("first"))
+			<-response.writing
+			for range 100 {
+				srv.Publish(ssetest.Data("x")) // while the first is being written
+			}
+			close(response.pass)
+			stream.Take(101)
+			assert.EqualValues(t, 2, response.writes.Load(), "writes of 101 events, of which 100 had gathered")
+			stream.Close()
+			assert.EqualValues(t, 3, response.flushes.Load(), "flushes of the header, and of each write")
+
+			const steps = 10
+			script := ssetest.Script{}
+			for range steps {
+				script = append(script, ssetest.Data("x"))
+			}
+			srv.Script("GET /feed", append(script, ssetest.Hold()))
+			stream = srv.Open(t, "/feed", nil)
+			response = <-responses
+			close(response.pass)
+			stream.Take(steps)
+			assert.EqualValues(t, steps, response.writes.Load(), "writes of a script")
+			stream.Close()
+			assert.EqualValues(t, steps+1, response.flushes.Load(), "flushes of a script")
+		})
+	}
+}
+
+// TestIdleStreamsAreSmall: most of these bytes are net/http's own.
+func TestIdleStreamsAreSmall(t *testing.T) {
+	for protocol, most := range map[ssetest.Protocol]streamCost{
+		ssetest.HTTP2: {16 << 10, 1.1},
+		ssetest.HTTP1: {30 << 10, 2.1},
+	} {
+		cost, err := idle(ours(t, &ssetest.Config{Protocol: protocol, Network: ssetest.Loopback}))
+		require.NoError(t, err)
+		assert.LessOrEqual(t, cost.bytes, most.bytes, "bytes of a stream over %v", protocol)
+		assert.LessOrEqual(t, cost.goroutines, most.goroutines, "goroutines of a stream over %v", protocol)
+		t.Logf("%v: %.0f bytes and %.2f goroutines a stream", protocol, cost.bytes, cost.goroutines)
+	}
+}
+
+// TestAHundredFixturesAtOnce leave nothing behind.
+func TestAHundredFixturesAtOnce(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("fixtures", func(t *testing.T) {
+		for i := range 100 {
+			protocol := []ssetest.Protocol{ssetest.HTTP1, ssetest.HTTPS1, ssetest.HTTP2, ssetest.H2C}[i%4]
+			network := []ssetest.Network{ssetest.Loopback, ssetest.InMemory}[i/4%2]
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				f := fixture{"", func() fixtureServer { return ourFixture(protocol, network) }}
+				assert.NoError(t, f.once(), "%v on %v", protocol, network)
+			})
+		}
+	})
+	// The goroutines of the clients' transports end when they have seen that their connections are closed.
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(patience)
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("%d goroutines, of which %d were there before", runtime.NumGoroutine(), before)
+		}
 	}
 }
