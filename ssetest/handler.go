@@ -121,7 +121,8 @@ func (s *Server) endpoint(r *http.Request) (http.Handler, string) {
 	handler, builtin := s.builtin.Handler(r)
 	switch {
 	case builtin != "" && (pattern == "" || isRedirect(custom)):
-		return handler, builtin // whose pattern has nothing that the mux would have to look at
+		r.Pattern = builtin // as the mux would set it, which would look for it once more
+		return handler, builtin
 	case pattern != "":
 		return s.custom, pattern
 	}

@@ -188,6 +188,22 @@ type unwrapping struct{ bare }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
+// TestWrapSeesThePattern behind the endpoint, as behind any ServeMux.
+func TestWrapSeesThePattern(t *testing.T) {
+	patterns := make(chan string, 3)
+	srv := ssetest.NewServer(t, &ssetest.Config{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r)
+			patterns <- r.Pattern
+		})
+	}})
+	srv.Handle("GET /mine/{name}", http.NotFoundHandler())
+	request(t, srv, "HEAD", "/post")
+	request(t, srv, "HEAD", "/sse")
+	request(t, srv, "HEAD", "/mine/a")
+	assert.Equal(t, []string{"GET /post", "GET /sse", "GET /mine/{name}"}, []string{<-patterns, <-patterns, <-patterns})
+}
+
 func TestWrapMustBeAbleToFlush(t *testing.T) {
 	wrap := func(around func(http.ResponseWriter) http.ResponseWriter) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {

@@ -31,7 +31,7 @@ type Server struct {
 	post    *Topic
 
 	custom  *http.ServeMux // what Handle and Topic were given
-	builtin *http.ServeMux
+	builtin *http.ServeMux // of all servers
 
 	memory       *memnet.Listener // where it listens; nil on loopback
 	bubble       string           // the testing/synctest bubble that it was made in; "" for none
@@ -145,17 +145,26 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 		test:     test,
 		log:      newTranscriptLog(),
 		custom:   http.NewServeMux(),
-		builtin:  http.NewServeMux(),
+		builtin:  builtin,
 		streams:  make(map[*exchange]bool),
 		topics:   make(map[string]*Topic),
 		accounts: make(map[string]*account),
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.letters = newLetters(s)
-	s.post = s.newTopic("/post")
-	s.builtin.HandleFunc("GET "+lettersPath, s.letters.serve)
-	s.post.register(s.builtin)
+	s.post = s.newTopic(postPath)
 	return s, nil
+}
+
+// builtin has what every server serves. It is made once, since that takes longer than to start a server; which one a request is for, its exchange tells.
+var builtin = newBuiltin()
+
+func newBuiltin() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+lettersPath, func(w http.ResponseWriter, r *http.Request) { exchangeOf(r).srv.letters.serve(w, r) })
+	mux.HandleFunc("GET "+postPath, func(w http.ResponseWriter, r *http.Request) { exchangeOf(r).srv.post.serve(w, r) })
+	mux.HandleFunc("POST "+postPath, func(w http.ResponseWriter, r *http.Request) { exchangeOf(r).srv.post.receive(w, r) })
+	return mux
 }
 
 // running has the servers of this process, by URL in lower case: [Open] and [Dial] know their own.

@@ -38,6 +38,9 @@ type Topic struct {
 	check      int64              // when the log has this size, it is time to look for slow streams again
 }
 
+// postPath is that of the topic that a server begins with.
+const postPath = "/post"
+
 func (s *Server) newTopic(path string) *Topic {
 	start := new(record)
 	return &Topic{
