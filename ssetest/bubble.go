@@ -3,6 +3,7 @@ package ssetest
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,14 +31,14 @@ func (s *Server) leaveBubble() {
 	}
 	var left strings.Builder
 	for _, c := range s.memory.Clients() {
-		fmt.Fprintf(&left, "\n  %s", s.describeConnection(c.LocalAddr().String()))
+		fmt.Fprintf(&left, "\n  %s", s.describeConnection(c.LocalAddr()))
 	}
 	s.test.Errorf("ssetest: in this testing/synctest bubble, connections are open on their clients' side when the test ends, which will be a deadlock; "+
 		"close the bodies of their responses, or use srv.Client(), which does that by itself:%s", left.String())
 }
 
 // describeConnection says what a client has last asked on a connection, by the client's address.
-func (s *Server) describeConnection(client string) string {
+func (s *Server) describeConnection(client net.Addr) string {
 	number := s.listener.numberOf(client)
 	requests := s.Requests()
 	for i := len(requests) - 1; i >= 0; i-- {

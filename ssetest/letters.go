@@ -17,9 +17,12 @@ type letters struct {
 	owed    signal     // raised when streams are owed letters
 	sent    signal     // raised when a stream has sent a letter that it owed, or has ended
 	streams map[*letterStream]bool
-	newest  [64]letter // made, by their numbers
-	top     int        // one more than the highest letter sent to anyone
+	newest  []letter // made, by their numbers; empty until there is one
+	top     int      // one more than the highest letter sent to anyone
 }
+
+// maxNewest is how many letters are kept, which most servers have no use for.
+const maxNewest = 64
 
 // A letterStream is one stream of GET /sse.
 type letterStream struct {
@@ -54,7 +57,10 @@ type letter struct {
 // made returns a letter, and keeps it for those who want it, too.
 func (l *letters) made(k int) letter {
 	l.mu.Lock()
-	kept := l.newest[k%len(l.newest)]
+	if l.newest == nil {
+		l.newest = make([]letter, maxNewest)
+	}
+	kept := l.newest[k%maxNewest]
 	l.mu.Unlock()
 	if kept.number == k+1 {
 		return kept
@@ -71,7 +77,7 @@ func (l *letters) made(k int) letter {
 	}
 	made := letter{k + 1, e, wire}
 	l.mu.Lock()
-	l.newest[k%len(l.newest)] = made
+	l.newest[k%maxNewest] = made
 	l.mu.Unlock()
 	return made
 }

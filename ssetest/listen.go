@@ -43,6 +43,7 @@ func (s *Server) listen() error {
 
 	switch s.cfg.Protocol {
 	case HTTP1:
+		s.front.Config.Protocols = protocols((*http.Protocols).SetHTTP1) // HTTP/2, which nobody can speak there, takes time to be prepared
 		s.front.Start()
 	case H2C:
 		s.listener.wrap = func(c net.Conn) net.Conn { return s.watch(c) }
@@ -156,6 +157,6 @@ func protocols(set ...func(*http.Protocols, bool)) *http.Protocols {
 }
 
 // reachable turns the URL of a server that listens on all interfaces into one that the certificate is good for.
-func reachable(url string) string {
-	return strings.NewReplacer("//[::]:", "//127.0.0.1:", "//0.0.0.0:", "//127.0.0.1:").Replace(url)
-}
+func reachable(url string) string { return allInterfaces.Replace(url) }
+
+var allInterfaces = strings.NewReplacer("//[::]:", "//127.0.0.1:", "//0.0.0.0:", "//127.0.0.1:")

@@ -30,7 +30,7 @@ type listener struct {
 	late     []net.Conn // accepted since that has begun, and to be reset
 	reserved []net.Conn // both ends of a connection that keeps the port while it is down
 	accepted int
-	numbers  map[string]int // of connections in memory, by the client's address
+	numbers  map[net.Addr]int // of connections in memory, by the client's address
 }
 
 // refuse has what is being accepted in memory reset, or not any more.
@@ -46,15 +46,15 @@ func (l *listener) forget() {
 	if len(l.numbers) < many {
 		return
 	}
-	open := make(map[string]bool)
+	open := make(map[net.Addr]bool)
 	for _, c := range l.memory.Clients() {
-		open[c.LocalAddr().String()] = true
+		open[c.LocalAddr()] = true
 	}
-	maps.DeleteFunc(l.numbers, func(client string, _ int) bool { return !open[client] })
+	maps.DeleteFunc(l.numbers, func(client net.Addr, _ int) bool { return !open[client] })
 }
 
 // numberOf is the number of a connection in memory, by the client's address; 0 where none has been accepted.
-func (l *listener) numberOf(client string) int {
+func (l *listener) numberOf(client net.Addr) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.numbers[client]
@@ -109,10 +109,10 @@ func (l *listener) take(from net.Listener, c net.Conn, err error) (k *socket, ok
 		l.sockets.add(k)
 		if l.memory != nil {
 			if l.numbers == nil {
-				l.numbers = make(map[string]int)
+				l.numbers = make(map[net.Addr]int)
 			}
 			l.forget()
-			l.numbers[c.RemoteAddr().String()] = l.accepted
+			l.numbers[c.RemoteAddr()] = l.accepted
 		}
 	}
 	l.mu.Unlock()
