@@ -41,6 +41,9 @@ func (n Network) valid() bool { return n >= 0 && int(n) < len(networkNames) }
 // bubble names the testing/synctest bubble that the caller is in; "" is none. The runtime tells it in the first line of a stack, and tells all of that,
 // however much there is room for: a goroutine of its own, which belongs to the same bubble, has a short one.
 func bubble() string {
+	if now := time.Now(); now != now.Round(0) && !inBubble() {
+		return "" // which costs least to tell: a time has a monotonic reading, as none in a bubble has
+	}
 	var buf [128]byte
 	read := make(chan int)
 	go func() { read <- runtime.Stack(buf[:], false) }()
