@@ -161,7 +161,10 @@ func shown(text string) string {
 }
 
 // lastEventID is where a client wants to resume.
-func lastEventID(r *http.Request) string { return r.Header.Get("Last-Event-ID") }
+func lastEventID(r *http.Request) string { return r.Header.Get(lastEventIDField) }
+
+// lastEventIDField is as http.Header has it, which takes time to make of any other spelling.
+const lastEventIDField = "Last-Event-Id"
 
 // eventStream prepares a request's exchange for events. It reports false where there is none to send, since the request was HEAD.
 func eventStream(w http.ResponseWriter, r *http.Request) (*exchange, bool) {

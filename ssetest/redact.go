@@ -57,6 +57,9 @@ func unescaped(part string) string {
 
 // redactTarget is the target of a request, its path and query, without credentials.
 func redactTarget(u *url.URL) string {
+	if u.RawQuery == "" && u.RawPath == "" && isPlainPath(u.Path) {
+		return u.Path
+	}
 	target := redactPairs(segment.ReplaceAllStringFunc(begin(u.EscapedPath()), func(part string) string {
 		if credentialValue.MatchString(unescaped(part)) {
 			return redacted
@@ -80,6 +83,21 @@ func redactTarget(u *url.URL) string {
 			return part
 		}
 	})
+}
+
+// isPlainPath reports whether a path is one in which there can't be a credential, as most are, which the expressions take much longer to find out:
+// it is shorter than the shortest of credentialValue's that have no blank, and has nothing that they or those of redactPairs look for.
+func isPlainPath(path string) bool {
+	const shortestCredential = 13
+	if path == "" || len(path) >= shortestCredential {
+		return false
+	}
+	for _, c := range []byte(path) {
+		if c != '/' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // parameter is one of a query, and segment one of a path.

@@ -248,6 +248,25 @@ func TestRedactedTargets(t *testing.T) {
 	}
 }
 
+// TestPlainPathsHaveNoCredential has whatever a credential can begin with in paths that are not looked through.
+func TestPlainPathsHaveNoCredential(t *testing.T) {
+	const longest = "0123456789abcdef0123456789"
+	for _, begin := range []string{"/", "//", "/eyj", "/a/eyj", "/sk", "/pk", "/ghp", "/xoxb", "/akia", "/bearer", "/basic", "/0"} {
+		for n := range len(longest) {
+			path := begin + longest[:n]
+			if isPlainPath(path) {
+				assert.False(t, credentialValue.MatchString(path), path)
+				assert.Equal(t, path, redactPairs(path))
+			}
+		}
+	}
+	for _, path := range []string{"", "/a=b", "/a@b", "/eyj.a", "/a%20b", "/a b", "/a-b", "/123456789012"} {
+		assert.False(t, isPlainPath(path), path)
+	}
+	assert.True(t, isPlainPath("/12345678901"))
+	assert.Equal(t, "/a%2Fb", redactTarget(&url.URL{Path: "/a/b", RawPath: "/a%2Fb"}), "as it was asked for")
+}
+
 func TestRecordedHeader(t *testing.T) {
 	assert.Equal(t, `:@ header Authorization: REDACTED
 :@ header Cache-Control: no-store
