@@ -65,6 +65,9 @@ func (s *Server) close() {
 
 // finish gives the clients time to read what is on its way to them, and to find that it is the end.
 func (s *Server) finish(looks *int) {
+	if s.wire.Conns() == 0 {
+		return // over HTTP/1.1 that is over with the response
+	}
 	finished := s.background(s.wire.Finish) // it may be held up by a client that does not read
 	s.patiently(idleLooks, looks, func() bool { return *finished && s.wire.Conns() == 0 })
 }

@@ -14,18 +14,18 @@ import (
 // and reports false when the limit has passed. A negative limit is none.
 func await(mu sync.Locker, changed *signal, limit time.Duration, done func() bool) bool {
 	var expired <-chan time.Time
-	if limit >= 0 {
-		timer := time.NewTimer(limit)
-		defer timer.Stop()
-		expired = timer.C
-	}
 	for {
 		mu.Lock()
-		ok := done()
+		if done() {
+			mu.Unlock()
+			return true
+		}
 		next := changed.next()
 		mu.Unlock()
-		if ok {
-			return true
+		if limit >= 0 && expired == nil {
+			timer := time.NewTimer(limit)
+			defer timer.Stop()
+			expired = timer.C
 		}
 		select {
 		case <-next:
