@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -34,10 +35,10 @@ func (e Event) AppendText(b []byte) ([]byte, error) {
 	if e.Type != "" {
 		b = append(append(append(b, "event: "...), e.Type...), '\n')
 	}
-	if len(e.Data) < maxShort && !hasControls([]byte(e.Data)) {
+	if len(e.Data) < maxToken && !hasControls([]byte(e.Data)) {
 		b = append(append(append(b, "data: "...), e.Data...), '\n')
 	} else {
-		b = appendLines(b, "data: ", e.Data)
+		b = appendData(b, e.Data)
 	}
 	if e.ID != "" {
 		b = append(append(append(b, "id: "...), e.ID...), '\n')
@@ -51,6 +52,8 @@ func (e Event) AppendText(b []byte) ([]byte, error) {
 // validate returns an error that names the field if the event has no wire form.
 func (e Event) validate() error {
 	switch {
+	case isPlain(e.Type) && isPlain(e.ID) && e.Retry >= 0 && e.Retry%time.Millisecond == 0:
+		return nil
 	case !isLine(e.Type):
 		return fmt.Errorf("ssetest: the event's Type has a line end: %q", e.Type)
 	case !isLine(e.ID):
@@ -67,11 +70,20 @@ func (e Event) validate() error {
 
 // isLine reports whether s has no line end.
 func isLine(s string) bool {
-	return len(s) < maxShort && !hasControls([]byte(s)) || !strings.ContainsAny(s, "\r\n")
+	return !strings.ContainsAny(s, "\r\n")
 }
 
-// maxShort is up to where hasControls is faster than two searches. Most of what is sent is short and has no controls.
-const maxShort = 64
+// isPlain reports whether s is short and has no controls, as most types and IDs, which is known sooner than what they may have.
+func isPlain(s string) bool {
+	return len(s) < maxShort && !hasControls([]byte(s))
+}
+
+// Up to maxShort, eight bytes at a time are faster than two searches. Up to maxToken most data is one line, and to know
+// that it is takes less time than to look for its end.
+const (
+	maxToken = 32
+	maxShort = 64
+)
 
 // hasControls reports whether b has a byte below 0x10, such as CR and LF.
 func hasControls(b []byte) bool {
@@ -95,39 +107,88 @@ func below10(w uint64) uint64 {
 	return (w - 0x1010101010101010) &^ w & 0x8080808080808080
 }
 
+// commentLines begins a comment line after each line end.
+var commentLines = strings.NewReplacer("\r\n", "\n: ", "\r", "\n: ", "\n", "\n: ")
+
 // appendComment appends text as a comment: one comment line for each of its lines, so that nothing in it can become
 // a field.
 func appendComment(b []byte, text string) []byte {
-	return appendLines(b, ": ", text)
+	return append(append(append(b, ": "...), commentLines.Replace(text)...), '\n')
 }
 
-// appendLines appends each line of s, with prefix before it and LF after it. Lines end at LF, CRLF or CR.
-func appendLines(b []byte, prefix, s string) []byte {
-	cr := len(s)
-	if strings.Count(s, "\r") > 0 { // where there is none, counting is faster than searching
-		cr = indexOrLen(s, '\r') // looked for only when the one before is used up: s is searched once, whatever it holds
+// appendData appends each line of s as a data field. Lines end at LF, CRLF or CR.
+func appendData(b []byte, s string) []byte {
+	b = append(b, "data: "...)
+	for len(s) < maxShort {
+		end := indexEnd([]byte(s))
+		if end == len(s) {
+			return append(append(b, s...), '\n')
+		}
+		if s[end] != '\n' { // rare: it may take longer
+			break
+		}
+		b = append(append(b, s[:end]...), "\ndata: "...)
+		s = s[end+1:]
 	}
+	cr := nextCR(s) // looked for only when the one before is used up: s is searched once, whatever it holds
 	for {
-		b = append(b, prefix...)
 		lf := strings.IndexByte(s[:cr], '\n')
 		switch {
 		case lf >= 0:
-			b = append(b, s[:lf+1]...)
+			b = append(append(b, s[:lf]...), "\ndata: "...)
 			s, cr = s[lf+1:], cr-(lf+1)
-		case cr < len(s):
-			b = append(append(b, s[:cr]...), '\n')
-			s = strings.TrimPrefix(s[cr+1:], "\n")
-			cr = indexOrLen(s, '\r')
-		default:
+		case cr == len(s):
 			return append(append(b, s...), '\n')
+		case s[cr] == '\r':
+			b = append(append(b, s[:cr]...), "\ndata: "...)
+			s = strings.TrimPrefix(s[cr+1:], "\n")
+			cr = nextCR(s)
+		default: // the line goes on in the next block
+			b = append(b, s[:cr]...)
+			s = s[cr:]
+			cr = nextCR(s)
 		}
 	}
 }
 
-// indexOrLen returns the index of the first c in s, or len(s) if there is none.
-func indexOrLen(s string, c byte) int {
-	if i := strings.IndexByte(s, c); i >= 0 {
+// nextCR returns the index of the first CR in the first block of s, or the block's length if there is none. Block by block,
+// what has been searched is still in the nearest cache when it is copied.
+func nextCR(s string) int {
+	const block = 16 << 10
+	s = s[:min(len(s), block)]
+	if i := strings.IndexByte(s, '\r'); i >= 0 {
 		return i
 	}
 	return len(s)
+}
+
+// indexEnd returns the index of the first byte of b from 0x0a to 0x0f, such as CR and LF, but not the tab, or len(b) if
+// there is none.
+func indexEnd(b []byte) int {
+	n := len(b)
+	if n < 8 {
+		for i, c := range b {
+			if c >= 0x0a && c <= 0x0f {
+				return i
+			}
+		}
+		return n
+	}
+	last := binary.LittleEndian.Uint64(b[n-8:])
+	for ; len(b) > 8; b = b[8:] {
+		if m := ends(binary.LittleEndian.Uint64(b)); m != 0 {
+			return n - len(b) + bits.TrailingZeros64(m)/8
+		}
+	}
+	if m := ends(last); m != 0 { // the bytes seen before have none
+		return n - 8 + bits.TrailingZeros64(m)/8
+	}
+	return n
+}
+
+// ends returns a word whose lowest bit is in the first byte of w from 0x0a to 0x0f, or zero if none is: with 0x0f flipped
+// they are those below 6, and borrow as in below10.
+func ends(w uint64) uint64 {
+	w ^= 0x0f0f0f0f0f0f0f0f
+	return (w - 0x0606060606060606) &^ w & 0x8080808080808080
 }

@@ -41,6 +41,54 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
+// Short data is searched eight bytes at a time, and long data in blocks: wherever a line ends, and whatever is around it,
+// the fields are those that a plain replacement finds.
+func TestAppendTextOfAnyLength(t *testing.T) {
+	level := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+	var got []byte
+	check := func(data string) {
+		got, _ = ssetest.Data(data).AppendText(got[:0])
+		want := appendPrepared(nil, ssetest.Event{}, strings.Split(level.Replace(data), "\n"))
+		if string(got) != string(want) {
+			require.Equal(t, string(want), string(got), "%q", data)
+		}
+	}
+	for _, filler := range []string{"a", "\v", "\x8a\x8d", "語\r\n\t{", "\r"} {
+		for n := range 201 {
+			plain := strings.Repeat(filler, n)[:n]
+			check(plain)
+			for at := range n + 1 {
+				for _, end := range []string{"\n", "\r", "\r\n"} {
+					check(plain[:at] + end + plain[at:])
+				}
+			}
+		}
+		for n := 16<<10 - 3; n < 16<<10+3; n++ { // around where a block ends
+			plain := strings.Repeat(filler, n)[:n]
+			check(plain + "\r\n" + plain)
+			check(plain + "\n" + plain)
+		}
+	}
+}
+
+// What is refused is found wherever it is.
+func TestAppendTextRefusesAnywhere(t *testing.T) {
+	for n := range 201 {
+		plain := strings.Repeat("a", n)
+		_, err := ssetest.Event{Type: plain, ID: plain}.AppendText(nil)
+		require.NoError(t, err)
+		for at := range n + 1 {
+			for _, c := range []string{"\n", "\r", "\x00", "\t"} {
+				s := plain[:at] + c + plain[at:]
+				_, err := ssetest.Event{Type: s}.AppendText(nil)
+				require.Equal(t, c == "\n" || c == "\r", err != nil, "%q", s)
+				_, err = ssetest.Event{ID: s}.AppendText(nil)
+				require.Equal(t, c != "\t", err != nil, "%q", s)
+			}
+		}
+	}
+}
+
 func TestAppendTextRefuses(t *testing.T) {
 	for _, c := range []struct {
 		event ssetest.Event
