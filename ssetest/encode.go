@@ -35,7 +35,7 @@ func (e Event) AppendText(b []byte) ([]byte, error) {
 	if e.Type != "" {
 		b = append(append(append(b, "event: "...), e.Type...), '\n')
 	}
-	if len(e.Data) < maxToken && !hasControls([]byte(e.Data)) {
+	if len(e.Data) < maxShort && !hasControls([]byte(e.Data)) {
 		b = append(append(append(b, "data: "...), e.Data...), '\n')
 	} else {
 		b = appendData(b, e.Data)
@@ -78,12 +78,9 @@ func isPlain(s string) bool {
 	return len(s) < maxShort && !hasControls([]byte(s))
 }
 
-// Up to maxShort, eight bytes at a time are faster than two searches. Up to maxToken most data is one line, and to know
-// that it is takes less time than to look for its end.
-const (
-	maxToken = 32
-	maxShort = 64
-)
+// maxShort is up to where eight bytes at a time are faster than two searches. Most that is so short is one line, and to know that it is takes less time
+// than to look for its end.
+const maxShort = 64
 
 // hasControls reports whether b has a byte below 0x10, such as CR and LF.
 func hasControls(b []byte) bool {

@@ -315,7 +315,7 @@ func TestCloseNotify(t *testing.T) {
 		srv.Handle("GET /old", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			gone := w.(interface{ CloseNotify() <-chan bool }).CloseNotify()
 			w.Header().Set("Content-Type", "text/event-stream")
-			assert.NoError(t, http.NewResponseController(w).Flush())
+			_ = http.NewResponseController(w).Flush() // who has the headers may have left when it returns
 			noticed <- <-gone
 		}))
 		srv.Open(t, "/old", nil).Close()
