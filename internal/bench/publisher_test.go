@@ -123,7 +123,10 @@ func ours(tb testing.TB, cfg *ssetest.Config) publisher {
 	must(tb, err)
 	tb.Cleanup(srv.Close)
 	_, addr, _ := strings.Cut(srv.URL, "://")
-	dial := func() (net.Conn, error) { return srv.DialContext(context.Background(), "tcp", addr) }
+	dial := loopback(addr)
+	if cfg.Network == ssetest.InMemory {
+		dial = func() (net.Conn, error) { return srv.DialContext(context.Background(), "tcp", addr) }
+	}
 	return publisher{place: place{cfg.Protocol, dial, addr, "/post"}, publish: func(data ...string) {
 		for _, d := range data {
 			srv.Publish(ssetest.Data(d))
