@@ -202,7 +202,7 @@
 // Beyond, it is net/http that sets the pace: before each frame its server looks through the streams of the connection, so that one event to n streams costs n times n looks.
 // Several connections with some thousand streams each are the way around; 50,000 streams on ten of them get an event in about a second.
 //
-// A topic's history costs memory alone, 1,000 events and 64 MiB unless Config.History says something else: to publish takes as long with a million events in it as with one,
+// A topic's history costs memory alone, 1,024 events and 64 MiB at most unless Config.History says something else: to publish takes as long with a million events in it as with one,
 // and who resumes pays for what is sent.
 //
 // # Close
