@@ -73,11 +73,14 @@ func (es *EventSource) put(ctx context.Context, arrivals ...arrival) bool {
 		if es.full() {
 			es.dropComments()
 		}
+		before := len(arrivals)
 		for len(arrivals) > 0 && !es.full() && (!es.paused || !arrivals[0].read()) {
 			es.add(arrivals[0])
 			arrivals = arrivals[1:]
 		}
-		es.changed.raise()
+		if len(arrivals) < before {
+			es.changed.raise()
+		}
 		if len(arrivals) == 0 {
 			es.mu.Unlock()
 			return true

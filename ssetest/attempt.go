@@ -191,7 +191,7 @@ func (es *EventSource) read(ctx context.Context, interrupt context.CancelCauseFu
 	}
 	in.decoder.SetLastEventID(es.LastEventID())
 	if es.cfg.OnComment != nil {
-		in.decoder.OnComment(func(text string) { in.add(arrival{what: &happening{kind: comments, text: text}}) })
+		in.decoder.OnComment(func(text string) { _ = in.add(arrival{what: &happening{kind: comments, text: text}}) }) // whether it is over, the next to ask is told
 	}
 	for {
 		event, err := in.decoder.Next()
@@ -225,17 +225,16 @@ func (in *intake) add(a arrival) bool {
 
 // put puts what has been added.
 func (in *intake) put() bool {
-	defer func() {
-		clear(in.arrivals)
-		in.arrivals = in.arrivals[:0]
-	}()
-	return in.es.put(in.ctx, in.arrivals...)
+	in.over = in.over || !in.es.put(in.ctx, in.arrivals...)
+	clear(in.arrivals)
+	in.arrivals = in.arrivals[:0]
+	return !in.over
 }
 
 // publish makes known what the decoder has found, and reports false where the attempt is over first.
 func (in *intake) publish() bool {
 	in.publishTime()
-	if len(in.arrivals) > 0 && !in.put() {
+	if in.over || len(in.arrivals) > 0 && !in.put() {
 		return false
 	}
 	in.es.mu.Lock()
@@ -269,6 +268,7 @@ type intake struct {
 
 	at       time.Time // when it was read what is interpreted now
 	arrivals []arrival // of that, which are to be put
+	over     bool      // some could not be put, and nothing that comes behind them may be
 }
 
 // maxArrivals is how many are put in one piece at most.

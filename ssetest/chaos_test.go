@@ -1,6 +1,7 @@
 package ssetest_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -291,4 +292,20 @@ func TestChaosSendsUnfinishedEvents(t *testing.T) {
 	srv.Script("GET /feed", ssetest.Script{ssetest.Raw("data: 1\n\ndata: half")})
 	srv.Chaos(ssetest.Chaos{Duplicate: 1})
 	assert.Equal(t, "data: 1\n\ndata: 1\n\ndata: half", readBody(t, get(t, srv, "/feed")))
+}
+
+// TestChaosEndsTheHandlersContext also where Config.Wrap has taken the request's end from it.
+func TestChaosEndsTheHandlersContext(t *testing.T) {
+	srv := ssetest.NewServer(t, &ssetest.Config{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+		})
+	}})
+	ended := make(chan struct{})
+	srv.Handle("GET /feed", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		context.AfterFunc(r.Context(), func() { close(ended) })
+	}))
+	srv.Chaos(ssetest.Chaos{Duplicate: 0.5})
+	get(t, srv, "/feed")
+	<-ended
 }

@@ -52,7 +52,7 @@ func (s *Server) close() {
 	}
 	s.refuse()
 	s.listener.sockets.reset(func(k *socket) bool { return k.stalled.Load() }) // no end would get through
-	looks := allLooks + int(s.pending()[0])/streamsALook
+	looks := allLooks + s.open()/streamsALook
 	s.cancel() // from here on, the handlers end their streams
 
 	if s.patiently(idleLooks, &looks, func() bool { return len(s.streams) == 0 && s.wire.Streams() == 0 }) {
@@ -61,6 +61,13 @@ func (s *Server) close() {
 		s.cutDeaf()
 	}
 	s.stop(&looks)
+}
+
+// open is how many requests are being answered.
+func (s *Server) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams)
 }
 
 // finish gives the clients time to read what is on its way to them, and to find that it is the end.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,7 +128,8 @@ func appendData(b []byte, s string) []byte {
 		b = append(append(b, s[:end]...), "\ndata: "...)
 		s = s[end+1:]
 	}
-	cr := nextCR(s) // looked for only when the one before is used up: s is searched once, whatever it holds
+	b = slices.Grow(b, len(s)+1) // and not block by block
+	cr := nextCR(s)              // looked for only when the one before is used up: s is searched once, whatever it holds
 	for {
 		lf := strings.IndexByte(s[:cr], '\n')
 		switch {

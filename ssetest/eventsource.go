@@ -140,7 +140,8 @@ func (es *EventSource) awaitOpen() error {
 // When all events are taken and the stream has ended, the error is [io.EOF] after a clean end, [ErrClosed] after Close,
 // and else what broke it: [ErrStreamAborted], [ErrConnectionReset], [ErrGoneAway], [ErrReadTimeout], or an error of the transport's that is none of these.
 // Where it reconnects, the error is what ended it for good: a [*ResponseError], with status 204 where the server wanted that.
-// When ctx is done first, the error is the context's, and no event is lost.
+// When ctx is done first, the error is the context's, and no event is lost. On the other side of a testing/synctest bubble's wall an event that has arrived is given,
+// and an error says where it would have to wait for one.
 func (es *EventSource) Next(ctx context.Context) (Event, error) {
 	for {
 		a, err := es.arrive(ctx)

@@ -111,6 +111,7 @@ func panicStack() string {
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	endpoint, pattern := s.endpoint(r)
 	o := s.newOutlet(w, r, pattern)
+	defer o.release()
 	endpoint.ServeHTTP(o, o.request)
 	o.finish()
 }

@@ -21,10 +21,17 @@ func (s *Server) newOutlet(w http.ResponseWriter, r *http.Request, pattern strin
 	if chaos != nil && !o.head {
 		o.number = chaos.next(pattern)
 		o.x.delay = chaos.Delay
-		o.ctx, o.cancel = context.WithCancel(r.Context()) // which net/http cancels when the handler has returned
+		o.ctx, o.cancel = context.WithCancel(r.Context())
 		o.request = r.WithContext(o.ctx)
 	}
 	return o
+}
+
+// release lets go of what the endpoint may still wait for.
+func (o *outlet) release() {
+	if o.cancel != nil {
+		o.cancel()
+	}
 }
 
 // An outlet stands between an endpoint and its response. Event streams are disturbed there, then recorded, then compressed;

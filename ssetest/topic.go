@@ -13,7 +13,7 @@ import (
 // streams them to every client that has it open. [Server.Topic] makes them. All methods may be called from several goroutines.
 //
 // It is a log, in which every stream has its place. An event is encoded once, and what has gathered for a stream
-// since its last write goes out in one piece. A slow client therefore holds up nobody;
+// since its last write goes out together, in pieces of up to 64 KiB. A slow client therefore holds up nobody;
 // when its stream is 256 MiB behind, it is aborted.
 type Topic struct {
 	srv             *Server
@@ -30,11 +30,11 @@ type Topic struct {
 	streams    map[*subscription]bool
 	last       *record // the newest
 	piece      *piece  // in which it lies
+	pieceBytes int     // the size of that piece; 0 where an event lies in it by itself
 	oldest     *record // the one before the oldest that is kept
 	kept       int
 	byID       map[string]*record // of those that are kept, the newest with each ID
 	ledgers    map[*ledger]bool   // that need the log
-	pieceBytes int                // the size of that piece
 	check      int64              // when the log has this size, it is time to look for slow streams again
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -148,4 +149,40 @@ func TestPostToAClosedTopicIsNotAccepted(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	s.handler().ServeHTTP(w, r)
 	assert.Equal(t, 503, w.Code)
+}
+
+// TestEventsOfAllSizesLieInPieces looks at what is sent, and that what is held for it is accounted for.
+func TestEventsOfAllSizesLieInPieces(t *testing.T) {
+	s, err := newServer(nil, nil)
+	require.NoError(t, err)
+	sub := s.post.subscribe(&exchange{srv: s}, "")
+	var want, got strings.Builder
+	for i, size := range []int{1, 100, 5000, 1, 3000, maxPieceBytes / 2, 1, 40_000, 70_000, 1, 1 << 20, 10, 10} {
+		for _, data := range []string{strings.Repeat("x", size), strings.Repeat("\n", size/8)} { // the second is larger than it looks
+			e := Event{ID: strconv.Itoa(i), Data: data}
+			text, err := e.AppendText(nil)
+			require.NoError(t, err)
+			want.Write(text)
+			s.post.Publish(e)
+		}
+	}
+	for p := s.post.take(sub); p.events > 0; p = s.post.take(sub) {
+		got.Write(p.wire)
+		assert.True(t, p.events == 1 || len(p.wire) <= maxPieceBytes)
+	}
+	assert.True(t, want.String() == got.String())
+	assert.LessOrEqual(t, s.post.last.end, int64(3*want.Len()))
+	assert.GreaterOrEqual(t, s.post.last.end, int64(want.Len()))
+}
+
+// TestLargeEventsAreNotCopied: an event takes the memory that it needs, and little more.
+func TestLargeEventsAreNotCopied(t *testing.T) {
+	s, err := newServer(&Config{History: -1}, nil)
+	require.NoError(t, err)
+	for _, size := range []int{40_000, 1 << 20} {
+		e := Data(strings.Repeat("x", size))
+		s.post.Publish(e)
+		assert.LessOrEqual(t, cap(s.post.last.wire), size+2*recordOverhead)
+		assert.LessOrEqual(t, testing.AllocsPerRun(10, func() { s.post.Publish(e) }), 3.0)
+	}
 }

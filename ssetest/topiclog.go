@@ -40,22 +40,35 @@ type piece struct {
 	room []byte  // behind that; empty, but for its capacity
 }
 
-// encode makes a record of an event, behind the newest. t.mu is held.
-func (t *Topic) encode(e Event) (*record, error) {
+// encode makes a record of an event, behind the newest. t.mu is held. It returns how much room is lost by that.
+func (t *Topic) encode(e Event) (r *record, lost int, err error) {
+	size := wireSize(e)
+	switch {
+	case size > maxPieceBytes/2: // it lies by itself
+		lost = cap(t.piece.room)
+		t.piece, t.pieceBytes = &piece{room: make([]byte, 0, size)}, 0
+	case size > cap(t.piece.room):
+		lost = cap(t.piece.room)
+		t.pieceBytes = min(max(2*t.pieceBytes, minPieceBytes, size), maxPieceBytes) // small ones first, for topics on which there is little
+		t.piece = &piece{room: make([]byte, 0, t.pieceBytes)}
+	}
+	room := cap(t.piece.room)
 	wire, err := e.AppendText(t.piece.room)
 	if err != nil {
-		return nil, err
+		return nil, lost, err
 	}
-	size := len(wire)
-	if size > cap(t.piece.room) { // it lies by itself now
-		t.pieceBytes = min(max(2*t.pieceBytes, minPieceBytes), maxPieceBytes) // small ones first, for topics on which there is little
-		wire = append(make([]byte, 0, max(t.pieceBytes, size)), wire...)
-		t.piece = new(piece)
+	if len(wire) > room { // it has more lines than there was room for, and lies by itself now
+		end := max(len(wire), min(cap(wire), maxPieceBytes))
+		lost += room + cap(wire) - end
+		wire, t.piece = wire[:len(wire):end], new(piece)
 	}
-	r := &record{wire: wire, id: headerID(e.ID), piece: t.piece}
-	t.piece.last, t.piece.room = r, wire[size:]
-	return r, nil
+	r = &record{wire: wire, id: headerID(e.ID), piece: t.piece}
+	t.piece.last, t.piece.room = r, wire[len(wire):]
+	return r, lost, nil
 }
+
+// wireSize is about how large an event is on the wire: as large, or less, but for data of several lines.
+func wireSize(e Event) int { return len(e.Type) + len(e.Data) + len(e.ID) + recordOverhead }
 
 // headerID is an event's ID as Last-Event-ID has it. What is not UTF-8 is U+FFFD to the client that received it,
 // and a header can carry no blanks at its ends (RFC 9110, section 5.5).
@@ -74,10 +87,10 @@ type subscription struct {
 	expired atomic.Bool            // it fell too far behind
 }
 
-// append adds to the log, with t.mu held.
-func (t *Topic) append(r *record) {
+// append adds to the log, with t.mu held. Room that is lost counts as well: it is held as long as what lies before it.
+func (t *Topic) append(r *record, lost int) {
 	r.number = t.last.number + 1
-	r.end = t.last.end + int64(len(r.wire)) + recordOverhead
+	r.end = t.last.end + int64(len(r.wire)) + recordOverhead + int64(lost)
 	t.last.next = r
 	t.last = r
 	t.keep(r)
@@ -93,14 +106,14 @@ func (t *Topic) publish(events ...Event) (n int, ok bool) {
 	if len(t.streams) == 0 {
 		t.unheard += len(events)
 	}
+	defer t.grown.raise()
 	for _, e := range events {
-		r, err := t.encode(e)
+		r, lost, err := t.encode(e)
 		if err != nil {
 			panic(fmt.Sprintf("ssetest: %s: %v: %v", t.path, e, err)) // they have been validated
 		}
-		t.append(r)
+		t.append(r, lost)
 	}
-	t.grown.raise()
 	return len(t.streams), true
 }
 
