@@ -18,7 +18,7 @@ func BenchmarkClose(b *testing.B) {
 			}{
 				{"hand", func() publisher {
 					handler, publish := handHandler()
-					return serve(b, protocol, handler, "/", publish)
+					return serve(protocol, handler, "/", publish)
 				}},
 				{"ssetest", func() publisher { return ours(b, &ssetest.Config{Protocol: protocol, Network: ssetest.Loopback}) }},
 				{"ssetest-memory", func() publisher { return ours(b, &ssetest.Config{Protocol: protocol, Network: ssetest.InMemory}) }},
@@ -40,6 +40,7 @@ func BenchmarkClose(b *testing.B) {
 						crowd.close()
 					}
 					b.ReportMetric(float64(closing)/float64(b.N), "ns/op")
+					b.ReportMetric(closing.Seconds()*1000/float64(b.N), "close-ms")
 				})
 			}
 		})

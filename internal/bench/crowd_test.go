@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	burstEnd = '~' // stands once in a burst, in its last event
-	probe    = "^" // the data of an event that asks who is there
+	mark  = '$' // stands once in each event that is counted, and nowhere else
+	probe = "^" // the data of an event that asks who is there
 
 	// patience is how long anything may take that is not timed.
 	patience = time.Minute
@@ -37,13 +37,13 @@ type place struct {
 	path     string
 }
 
-// A crowd is many subscribers of one event stream. Each is the least that a client can be: it counts the bursts that have come to their end, and nothing else,
+// A crowd is many subscribers of one event stream. Each is the least that a client can be: it counts the events that have come, and nothing else,
 // so that what is timed is mostly the server.
 type crowd struct {
 	place
 	size int
 
-	ends  atomic.Int64 // of bursts
+	seen  atomic.Int64 // events
 	want  atomic.Int64
 	there chan struct{} // gets a value when there are as many as are wanted
 
@@ -97,11 +97,11 @@ func (c *crowd) expectEnd() { c.ending.Store(true) }
 // awaitEnded waits until all have seen the end of their stream.
 func (c *crowd) awaitEnded() error { return c.await(c.allEnded, "ends") }
 
-// expectBurst says that everybody is about to be sent one.
-func (c *crowd) expectBurst() { c.want.Store(c.ends.Load() + int64(c.size)) }
+// expect says that everybody is about to be sent so many events.
+func (c *crowd) expect(events int) { c.want.Add(int64(c.size * events)) }
 
-// awaitBurst waits until everybody has got it.
-func (c *crowd) awaitBurst() error { return c.await(c.there, "ends of a burst") }
+// awaitEvents waits until everybody has got them.
+func (c *crowd) awaitEvents() error { return c.await(c.there, "events") }
 
 func (c *crowd) await(what <-chan struct{}, name string) error {
 	select { // mostly it is there, and a timer would cost something
@@ -117,7 +117,7 @@ func (c *crowd) await(what <-chan struct{}, name string) error {
 	case err := <-c.failed:
 		return fmt.Errorf("waiting for %s: %w", name, err)
 	case <-timer.C:
-		return fmt.Errorf("no more %s after %v: %d open, %d ends of bursts of %d", name, patience, c.open.Load(), c.ends.Load(), c.want.Load())
+		return fmt.Errorf("no more %s after %v: %d open, %d events of %d", name, patience, c.open.Load(), c.seen.Load(), c.want.Load())
 	}
 }
 
@@ -140,6 +140,8 @@ func (c *crowd) join(publish func(data string)) error {
 			}
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return fmt.Errorf("%d of %d were there after %v", c.probed, c.size, patience)
 }
 
@@ -205,7 +207,7 @@ func (c *crowd) take(i int, p []byte) {
 		}
 		c.mu.Unlock()
 	}
-	if n := bytes.Count(p, []byte{burstEnd}); n > 0 && c.ends.Add(int64(n)) == c.want.Load() {
+	if n := bytes.Count(p, []byte{mark}); n > 0 && c.seen.Add(int64(n)) == c.want.Load() {
 		c.there <- struct{}{}
 	}
 }

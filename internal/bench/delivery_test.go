@@ -18,13 +18,12 @@ var quiet = log.New(io.Discard, "", 0)
 // bothProtocols are those that are timed.
 var bothProtocols = []ssetest.Protocol{ssetest.HTTP1, ssetest.HTTP2}
 
-// burst is so many events, tokens as a language model sends them. The last has the mark of the end.
+// burst is so many events, tokens as a language model sends them, each with the mark by which they are counted.
 func burst(events int) []string {
 	data := make([]string, events)
 	for i := range data {
-		data[i] = `{"choices":[{"delta":{"content":"tok` + strconv.Itoa(i) + `"}}]}`
+		data[i] = `{"choices":[{"delta":{"content":"tok` + string(mark) + strconv.Itoa(i) + `"}}]}`
 	}
-	data[events-1] += string(burstEnd)
 	return data
 }
 
@@ -56,10 +55,7 @@ func BenchmarkLatency(b *testing.B) {
 		b.Run(fmt.Sprintf("protocol=%v", protocol), func(b *testing.B) {
 			for _, c := range deliverers(protocol, 1, burst(1)) {
 				b.Run("contender="+c.name, func(b *testing.B) {
-					do, wrong := c.prepare(b)
-					if wrong != nil {
-						b.Skipf("not timed, since the outcome is wrong: %v", wrong)
-					}
+					do := c.ready(b)
 					var times []time.Duration
 					for b.Loop() {
 						start := time.Now()
@@ -82,15 +78,17 @@ func deliverers(protocol ssetest.Protocol, subscribers int, data []string) []con
 			server := p.start(tb, protocol)
 			crowd, err := newCrowd(server.place, subscribers, subscribers)
 			if err != nil {
+				server.close()
 				return nil, err
 			}
+			tb.Cleanup(server.close)
 			tb.Cleanup(crowd.close)
 			if err := crowd.join(func(data string) { server.publish(data) }); err != nil {
 				return nil, err
 			}
-			crowd.expectBurst()
+			crowd.expect(len(data))
 			server.publish(data...)
-			if err := crowd.awaitBurst(); err != nil {
+			if err := crowd.awaitEvents(); err != nil {
 				return nil, err
 			}
 			for i := range subscribers {
@@ -100,9 +98,9 @@ func deliverers(protocol ssetest.Protocol, subscribers int, data []string) []con
 			}
 			crowd.forget()
 			return func() {
-				crowd.expectBurst()
+				crowd.expect(len(data))
 				server.publish(data...)
-				must(tb, crowd.awaitBurst())
+				must(tb, crowd.awaitEvents())
 			}, nil
 		}})
 	}

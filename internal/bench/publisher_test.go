@@ -32,7 +32,7 @@ type publisher struct {
 // maxStreams is more than any connection here has.
 const maxStreams = 100_000
 
-// publishers are the servers of the families Burst, Single, Latency and Memory. Their httptest servers are closed by Cleanup; of the libraries' own,
+// publishers are the servers of the families Burst, Single, Latency and Memory. Whoever starts one closes the httptest server; of the libraries' own,
 // two panic when they are closed while clients leave, and so none is.
 var publishers = []struct {
 	name  string
@@ -40,11 +40,11 @@ var publishers = []struct {
 }{
 	{"hand", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		handler, publish := handHandler()
-		return serve(tb, protocol, handler, "/", publish)
+		return serve(protocol, handler, "/", publish)
 	}},
 	{"limit", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		handler, publish := limitHandler()
-		p := serve(tb, protocol, handler, "/", nil)
+		p := serve(protocol, handler, "/", nil)
 		p.publish = publish
 		return p
 	}},
@@ -53,7 +53,7 @@ var publishers = []struct {
 	}},
 	{"tmaxmax", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		server := new(tmaxmax.Server)
-		return serve(tb, protocol, server, "/", func(data string) {
+		return serve(protocol, server, "/", func(data string) {
 			message := new(tmaxmax.Message)
 			message.AppendData(data)
 			must(tb, server.Publish(message))
@@ -63,32 +63,32 @@ var publishers = []struct {
 		server := r3labs.New()
 		server.AutoReplay = false
 		server.CreateStream("news")
-		return serve(tb, protocol, server, "/?stream=news", func(data string) { server.Publish("news", &r3labs.Event{Data: []byte(data)}) })
+		return serve(protocol, server, "/?stream=news", func(data string) { server.Publish("news", &r3labs.Event{Data: []byte(data)}) })
 	}},
 	{"donovanhide", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		server := donovanhide.NewServer()
-		return serve(tb, protocol, server.Handler("news"), "/", func(data string) { server.Publish([]string{"news"}, publication{ssetest.Data(data)}) })
+		return serve(protocol, server.Handler("news"), "/", func(data string) { server.Publish([]string{"news"}, publication{ssetest.Data(data)}) })
 	}},
 	{"launchdarkly", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		server := launchdarkly.NewServer()
-		return serve(tb, protocol, server.Handler("news"), "/", func(data string) { server.Publish([]string{"news"}, publication{ssetest.Data(data)}) })
+		return serve(protocol, server.Handler("news"), "/", func(data string) { server.Publish([]string{"news"}, publication{ssetest.Data(data)}) })
 	}},
 	{"go-test-helpers", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		handler, control := httphelpers.SSEHandler(nil)
-		return serve(tb, protocol, handler, "/", func(data string) { control.Send(httphelpers.SSEEvent{Data: data}) })
+		return serve(protocol, handler, "/", func(data string) { control.Send(httphelpers.SSEEvent{Data: data}) })
 	}},
 	{"alexandrevicenzi", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		server := alexandrevicenzi.NewServer(&alexandrevicenzi.Options{Logger: quiet})
-		return serve(tb, protocol, server, "/news", func(data string) { server.SendMessage("/news", alexandrevicenzi.SimpleMessage(data)) })
+		return serve(protocol, server, "/news", func(data string) { server.SendMessage("/news", alexandrevicenzi.SimpleMessage(data)) })
 	}},
 	{"gin", func(tb testing.TB, protocol ssetest.Protocol) publisher {
 		news := newHub()
-		return serve(tb, protocol, news.handler(func(w http.ResponseWriter, data string) error { return gin.Encode(w, gin.Event{Data: data}) }), "/", news.send)
+		return serve(protocol, news.handler(func(w http.ResponseWriter, data string) error { return gin.Encode(w, gin.Event{Data: data}) }), "/", news.send)
 	}},
 }
 
-// serve starts a handler as a test does, with httptest. Close does not wait for anybody.
-func serve(tb testing.TB, protocol ssetest.Protocol, handler http.Handler, path string, publish func(data string)) publisher {
+// serve starts a handler as a test does, with httptest. To close it does not wait for anybody.
+func serve(protocol ssetest.Protocol, handler http.Handler, path string, publish func(data string)) publisher {
 	ts := httptest.NewUnstartedServer(handler)
 	ts.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 	ts.Config.ErrorLog = quiet
@@ -102,7 +102,6 @@ func serve(tb testing.TB, protocol ssetest.Protocol, handler http.Handler, path 
 		ts.CloseClientConnections()
 		ts.Close()
 	})
-	tb.Cleanup(stop)
 	addr := ts.Listener.Addr().String()
 	return publisher{place: place{protocol, loopback(addr), addr, path}, publish: func(data ...string) {
 		for _, d := range data {
@@ -116,7 +115,6 @@ func ours(tb testing.TB, cfg *ssetest.Config) publisher {
 	cfg.MaxConcurrentStreams, cfg.ErrorLog = maxStreams, quiet
 	srv, err := ssetest.Start(cfg)
 	must(tb, err)
-	tb.Cleanup(srv.Close)
 	_, addr, _ := strings.Cut(srv.URL, "://")
 	dial := loopback(addr)
 	if cfg.Network == ssetest.InMemory {
@@ -157,7 +155,7 @@ func (h *hub) send(data string) {
 // handler serves what is sent, each event written by write.
 func (h *hub) handler(write func(w http.ResponseWriter, data string) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		events := make(chan string, 100)
+		events := make(chan string, 16)
 		h.mu.Lock()
 		h.here[events] = true
 		h.mu.Unlock()

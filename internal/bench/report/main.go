@@ -8,7 +8,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +51,11 @@ func (r *result) median(unit string) (float64, bool) {
 	if len(values) == 0 {
 		return 0, false
 	}
-	return values[(len(values)-1)/2], true
+	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2, true
 }
+
+// processors is the number of them, which is left out where it is 1.
+var processors = regexp.MustCompile(`-\d+$`)
 
 // read collects the results, in the order in which they first came.
 func read(r io.Reader) ([]*result, error) {
@@ -63,9 +68,7 @@ func read(r io.Reader) ([]*result, error) {
 			continue
 		}
 		name := strings.TrimPrefix(fields[0], "Benchmark")
-		if i := strings.LastIndexByte(name, '-'); i >= 0 { // the number of processors
-			name = name[:i]
-		}
+		name = processors.ReplaceAllString(name, "")
 		found, ok := byName[name]
 		if !ok {
 			family, contender, _ := strings.Cut(name, "/contender=")
@@ -107,7 +110,7 @@ func writeRatios(w io.Writer, results []*result) {
 		return
 	}
 	slices.SortStableFunc(contenders, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
-	fmt.Fprintf(w, "| | %s |\n|---|%s\n", strings.Join(contenders, " | "), strings.Repeat("---|", len(contenders)))
+	fmt.Fprintf(w, "| | %s | ssetest of limit |\n|---|%s\n", strings.Join(contenders, " | "), strings.Repeat("---|", len(contenders)+1))
 	for _, family := range families {
 		unit := "ns/op"
 		var base float64
@@ -129,9 +132,42 @@ func writeRatios(w io.Writer, results []*result) {
 			}
 			fmt.Fprintf(w, "%s |", cell)
 		}
-		fmt.Fprintln(w)
+		cell := ""
+		if own, limit := table[[2]string{family, "ssetest"}], table[[2]string{family, "limit"}]; own != nil && limit != nil {
+			value, _ := own.median(unit)
+			base, _ := limit.median(unit)
+			cell = fmt.Sprintf(" %.2f", value/base)
+		}
+		fmt.Fprintf(w, "%s |\n", cell)
 	}
 	fmt.Fprintln(w)
+	writeFigures(w, results)
+}
+
+// goTests are the units that go test has by itself, which mean something only beside each other.
+var goTests = []string{"ns/op", "B/op", "allocs/op"}
+
+// writeFigures writes what contenders have measured that means something by itself.
+func writeFigures(w io.Writer, results []*result) {
+	heading := "| | contender | |\n|---|---|---|\n"
+	for _, r := range results {
+		if r.contender == "" {
+			continue
+		}
+		var figures []string
+		for _, unit := range slices.Sorted(maps.Keys(r.values)) {
+			if value, _ := r.median(unit); !slices.Contains(goTests, unit) {
+				figures = append(figures, short(value)+" "+unit)
+			}
+		}
+		if len(figures) > 0 {
+			fmt.Fprintf(w, "%s| %s | %s | %s |\n", heading, r.family, r.contender, strings.Join(figures, ", "))
+			heading = ""
+		}
+	}
+	if heading == "" {
+		fmt.Fprintln(w)
+	}
 }
 
 // rank has the bases first, then ssetest, then the others as they come.

@@ -35,11 +35,11 @@ func drawScale(results []*result) string {
 		}
 		network := strings.TrimPrefix(parts[1], "network=")
 		streams, err := strconv.ParseFloat(strings.TrimPrefix(parts[2], "streams="), 64)
-		if err != nil {
+		if err != nil || streams <= 0 {
 			continue
 		}
 		for _, p := range panels {
-			if value, ok := r.median(p.unit); ok {
+			if value, ok := r.median(p.unit); ok && value > 0 { // nothing else has a place on such a scale
 				if lines[p.unit] == nil {
 					lines[p.unit] = make(map[string][]point)
 				}
