@@ -70,11 +70,8 @@ func (es *EventSource) tell(what *happening) {
 func (es *EventSource) put(ctx context.Context, arrivals ...arrival) bool {
 	for {
 		es.mu.Lock()
-		if es.full() {
-			es.dropComments()
-		}
 		before := len(arrivals)
-		for len(arrivals) > 0 && !es.full() && (!es.paused || !arrivals[0].read()) {
+		for len(arrivals) > 0 && es.hasRoom() && (!es.paused || !arrivals[0].read()) {
 			es.add(arrivals[0])
 			arrivals = arrivals[1:]
 		}
@@ -107,6 +104,14 @@ func (es *EventSource) add(a arrival) {
 			es.account.ledger.receive(a.event)
 		}
 	}
+}
+
+// hasRoom reports whether another arrival can be added, and makes room where it can. es.mu is held.
+func (es *EventSource) hasRoom() bool {
+	if es.full() {
+		es.dropComments()
+	}
+	return !es.full()
 }
 
 // full reports whether no more is read for the time being. es.mu is held.

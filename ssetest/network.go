@@ -41,22 +41,32 @@ func (n Network) valid() bool { return n >= 0 && int(n) < len(networkNames) }
 // bubble names the testing/synctest bubble that the caller is in; "" is none. The runtime tells it in the first line of a stack, and tells all of that,
 // however much there is room for: a goroutine of its own, which belongs to the same bubble, has a short one.
 func bubble() string {
-	if now := time.Now(); now != now.Round(0) && !inBubble() {
-		return "" // which costs least to tell: a time has a monotonic reading, as none in a bubble has
+	now := time.Now()
+	if !timeless(now) && !young(now) {
+		return "" // which costs least to tell
 	}
 	var buf [128]byte
 	read := make(chan int)
 	go func() { read <- runtime.Stack(buf[:], false) }()
 	line, _, _ := strings.Cut(string(buf[:<-read]), "\n")
 	_, id, _ := strings.Cut(line, "synctest bubble ")
-	if id = strings.TrimRight(id, "]:"); id == "" && inBubble() {
+	if id = strings.TrimRight(id, "]:"); id == "" && young(now) {
 		return "?" // should it not do so any more
 	}
 	return id
 }
 
-// inBubble reports whether the caller is in a bubble, whose clock begins in the year 2000. It costs less.
-func inBubble() bool { return time.Now().Year() < 2020 }
+// inBubble reports whether the caller is in a bubble. It costs less.
+func inBubble() bool {
+	now := time.Now()
+	return young(now) || timeless(now) && bubble() != ""
+}
+
+// young reports whether a time can only be a bubble's, whose clock begins in the year 2000.
+func young(now time.Time) bool { return now.Year() < 2020 }
+
+// timeless reports whether a time has no monotonic reading, as none in a bubble has.
+func timeless(now time.Time) bool { return now == now.Round(0) }
 
 // autoNetwork is what Auto means for the servers of a test, outside of a bubble.
 var autoNetwork = func(testing.TB) (Network, error) { return networkSetting(setting(networkFlag, "SSETEST_NETWORK")) }

@@ -100,3 +100,40 @@ func TestPausedStreamsCanBeEnded(t *testing.T) {
 		assert.Equal(t, ssetest.StateClosed, es.ReadyState())
 	})
 }
+
+// What a pause has held back, and a restart has dropped, is asked for again.
+func TestWhatAPauseHoldsBackHasNotArrived(t *testing.T) {
+	bubble(t, func(t *testing.T, p ssetest.Protocol) {
+		srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
+		s := openReturning(t, srv, "/post")
+		srv.Publish(numbered(1, 1)...)
+		s.ExpectData("1")
+		synctest.Wait() // it reads
+		s.Pause()
+		srv.Publish(numbered(2, 3)...)
+		synctest.Wait()
+		assert.Equal(t, "1", s.LastEventID())
+		s.Restart()
+		synctest.Wait()
+		assert.Equal(t, "1", s.LastEventID())
+		s.Resume()
+		srv.ExpectExactlyOnce(s)
+		s.ExpectData("2", "3")
+	})
+}
+
+// Comments that nobody has asked for make room for what comes behind them, wherever in a batch the bound is reached.
+func TestCommentsMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := ssetest.NewServer(t, nil)
+		feed := srv.Feed("GET /feed")
+		s := srv.Open(t, "/feed", nil)
+		out := feed.Accept(t)
+		out.Send(ssetest.Comment("a batch of one"))
+		synctest.Wait()
+		out.Send(ssetest.Raw(strings.Repeat(": c\n", 70_000)), ssetest.Event{ID: "1", Data: "x"})
+		synctest.Wait()
+		assert.Equal(t, "1", s.LastEventID())
+		s.ExpectData("x")
+	})
+}
