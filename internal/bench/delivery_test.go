@@ -93,7 +93,7 @@ func deliverers(protocol ssetest.Protocol, subscribers int, data []string) []con
 			}
 			for i := range subscribers {
 				if got, err := crowd.got(i); err != nil || !slices.Equal(got, data) {
-					return nil, fmt.Errorf("subscriber %d has got %d events, %.100q…, %w", i, len(got), got, err)
+					return nil, fmt.Errorf("subscriber %d has got %d events, %.100q…, %v", i, len(got), got, err)
 				}
 			}
 			crowd.forget()

@@ -151,7 +151,7 @@ func encoder(name string, e ssetest.Event, encode func(ssetest.Event) func(*byte
 			want.Type = "message"
 		}
 		if got, err := ssetest.NewDecoder(&w).Next(); err != nil || got != want {
-			return nil, fmt.Errorf("it is read as %v, %w, and not as %v", got, err, want)
+			return nil, fmt.Errorf("it is read as %v, %v, and not as %v", got, err, want)
 		}
 		return func() {
 			w.Reset()

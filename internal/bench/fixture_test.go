@@ -37,7 +37,7 @@ func (f fixture) once() error {
 	s.send()
 	text := make([]byte, len(fixtureEvent))
 	if _, err := io.ReadFull(response.Body, text); err != nil || !bytes.Equal(text, fixtureEvent) {
-		return fmt.Errorf("read %q, and %w; want %q", text, err, fixtureEvent)
+		return fmt.Errorf("read %q, and %v; want %q", text, err, fixtureEvent)
 	}
 	return nil
 }

@@ -77,9 +77,9 @@ func BenchmarkHistory(b *testing.B) {
 					srv.Publish(ssetest.Event{ID: fmt.Sprint(i), Data: "x"})
 				}
 			})
-			for _, missed := range []int{0, 10, 100, 1000, history - 1} {
-				if missed >= history || history > 10_000 && missed == history-1 {
-					continue // more than a client reads ahead
+			for _, missed := range []int{0, 10, 100, 1000} {
+				if missed >= history {
+					continue
 				}
 				b.Run(fmt.Sprintf("do=resume/missed=%d", missed), func(b *testing.B) {
 					for b.Loop() {
