@@ -66,7 +66,7 @@ func inBubble() bool {
 func young(now time.Time) bool { return now.Year() < 2020 }
 
 // timeless reports whether a time has no monotonic reading, as none in a bubble has.
-func timeless(now time.Time) bool { return now == now.Round(0) }
+func timeless(now time.Time) bool { return now == now.Round(0) } //nolint:staticcheck // Equal does not see the reading
 
 // autoNetwork is what Auto means for the servers of a test, outside of a bubble.
 var autoNetwork = func(testing.TB) (Network, error) { return networkSetting(setting(networkFlag, "SSETEST_NETWORK")) }

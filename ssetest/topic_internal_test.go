@@ -170,7 +170,7 @@ func TestEventsOfAllSizesLieInPieces(t *testing.T) {
 		got.Write(p.wire)
 		assert.True(t, p.events == 1 || len(p.wire) <= maxPieceBytes)
 	}
-	assert.True(t, want.String() == got.String())
+	assert.Equal(t, want.String(), got.String())
 	assert.LessOrEqual(t, s.post.last.end, int64(3*want.Len()))
 	assert.GreaterOrEqual(t, s.post.last.end, int64(want.Len()))
 }

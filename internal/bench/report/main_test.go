@@ -54,7 +54,7 @@ func TestReport(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, xml.Unmarshal(drawn, new(struct{})))
 	// From the left border to three fifths of the width, which is five powers of ten; between 0.1, at 220, and 1,000, at 34.
-	assert.Contains(t, string(drawn), `<path d="M62.0 187.5L220.4 76.3" fill="none" stroke="#1f6feb"`)
+	assert.Contains(t, string(drawn), `<path d="M62.0 187.5L210.8 76.3" fill="none" stroke="#1f6feb"`)
 }
 
 func TestReportRefusesWhatIsNoNumber(t *testing.T) {

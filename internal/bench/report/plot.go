@@ -12,7 +12,7 @@ import (
 const (
 	panelWidth, panelHeight = 340, 260
 	marginLeft, marginTop   = 62, 34
-	marginRight, marginFoot = 14, 40
+	marginRight, marginFoot = 30, 40
 )
 
 var panels = []struct{ unit, title string }{
