@@ -121,6 +121,6 @@ func (s *Server) answerPreflight(w http.ResponseWriter, r *http.Request) {
 // serves reports whether there is an endpoint for a request.
 func (s *Server) serves(r *http.Request) bool {
 	_, custom := s.custom.Handler(r)
-	_, builtin := s.builtin.Handler(r)
+	_, builtin := builtinMux.Handler(r)
 	return custom != "" || builtin != ""
 }

@@ -35,7 +35,7 @@ type exchange struct {
 
 	ctx      context.Context // of the request
 	header   http.Header     // of the response
-	returned bool            // by the handler; otherwise it panics
+	returned bool            // by the handler; false while it runs, and where it has panicked or called Goexit
 
 	w       http.ResponseWriter
 	flush   func() error

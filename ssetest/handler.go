@@ -26,9 +26,10 @@ func (s *Server) handler() http.Handler {
 	return s.account(s.cors(h))
 }
 
+// What a stream needs of the stack while it is idle decides whether it fits into 4 KiB, or takes 8. What comes before the endpoint, enter and endpoint and newOutlet, are therefore
+// functions that have returned by then.
+
 // account knows of every request that is being answered, and records the trouble that it ends in.
-//
-// What a stream needs of the stack while it is idle decides whether it fits into 4 KiB, or takes 8: what comes before the endpoint has functions of its own.
 func (s *Server) account(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := s.enter(w, r)
@@ -119,7 +120,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 // endpoint finds what serves a request, and its pattern.
 func (s *Server) endpoint(r *http.Request) (http.Handler, string) {
 	custom, pattern := s.custom.Handler(r)
-	handler, builtin := s.builtin.Handler(r)
+	handler, builtin := builtinMux.Handler(r)
 	switch {
 	case builtin != "" && (pattern == "" || isRedirect(custom)):
 		r.Pattern = builtin // as the mux would set it, which would look for it once more
@@ -152,7 +153,7 @@ func isRedirect(h http.Handler) bool {
 // allowed returns the methods that either mux has for a path, which each of them tells by itself in its own 405.
 func (s *Server) allowed(r *http.Request) []string {
 	var methods []string
-	for _, mux := range []*http.ServeMux{s.custom, s.builtin} {
+	for _, mux := range []*http.ServeMux{s.custom, builtinMux} {
 		refusal, pattern := mux.Handler(r)
 		if pattern != "" {
 			continue // registered just now; an endpoint is not run to see what it says

@@ -30,8 +30,7 @@ type Server struct {
 	letters *letters
 	post    *Topic
 
-	custom  *http.ServeMux // what Handle and Topic were given
-	builtin *http.ServeMux // of all servers
+	custom *http.ServeMux // what Handle and Topic were given
 
 	memory       *memnet.Listener // where it listens; nil on loopback
 	bubble       string           // the testing/synctest bubble that it was made in; "" for none
@@ -145,7 +144,6 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 		test:     test,
 		log:      newTranscriptLog(),
 		custom:   http.NewServeMux(),
-		builtin:  builtin,
 		streams:  make(map[*exchange]bool),
 		topics:   make(map[string]*Topic),
 		accounts: make(map[string]*account),
@@ -156,10 +154,10 @@ func newServer(cfg *Config, test testing.TB) (*Server, error) {
 	return s, nil
 }
 
-// builtin has what every server serves. It is made once, since that takes longer than to start a server; which one a request is for, its exchange tells.
-var builtin = newBuiltin()
+// builtinMux has what every server serves. It is made once, since that takes longer than to start a server; which one a request is for, its exchange tells.
+var builtinMux = newBuiltinMux()
 
-func newBuiltin() *http.ServeMux {
+func newBuiltinMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+lettersPath, func(w http.ResponseWriter, r *http.Request) { exchangeOf(r).srv.letters.serve(w, r) })
 	mux.HandleFunc("GET "+postPath, func(w http.ResponseWriter, r *http.Request) { exchangeOf(r).srv.post.serve(w, r) })

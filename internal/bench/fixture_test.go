@@ -1,13 +1,22 @@
 package bench_test
 
 import (
-	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
-	"io"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/go-ssetest/sse/internal/memnet"
 	"github.com/go-ssetest/sse/ssetest"
 )
 
@@ -35,25 +44,30 @@ func (f fixture) once() error {
 	}
 	defer func() { _ = response.Body.Close() }() // it is read as far as anybody wants
 	s.send()
-	text := make([]byte, len(fixtureEvent))
-	if _, err := io.ReadFull(response.Body, text); err != nil || !bytes.Equal(text, fixtureEvent) {
-		return fmt.Errorf("read %q, and %v; want %q", text, err, fixtureEvent)
+	if event, err := ssetest.NewDecoder(response.Body).Next(); err != nil || event.Data != "one" {
+		return fmt.Errorf("read %v, and %v", event, err)
 	}
 	return nil
 }
-
-var fixtureEvent = []byte("data: one\n\n")
 
 // BenchmarkFixture starts, connects, reads one event, and closes.
 func BenchmarkFixture(b *testing.B) {
 	for _, protocol := range []ssetest.Protocol{ssetest.HTTP2, ssetest.HTTP1} {
 		b.Run(fmt.Sprintf("protocol=%v", protocol), func(b *testing.B) {
-			var contenders []contender
-			for _, f := range []fixture{
+			fixtures := []fixture{
 				{"hand", func() fixtureServer { return handFixture(protocol) }},
+				{"limit", func() fixtureServer { return bareFixture(protocol) }},
 				{"ssetest", func() fixtureServer { return ourFixture(protocol, ssetest.Loopback) }},
 				{"ssetest-memory", func() fixtureServer { return ourFixture(protocol, ssetest.InMemory) }},
-			} {
+			}
+			for _, p := range publishers {
+				// gin is an encoder, and the other two send no header before their first event.
+				if !slices.Contains([]string{"hand", "limit", "ssetest", "gin", "tmaxmax", "alexandrevicenzi"}, p.name) {
+					fixtures = append(fixtures, fixture{p.name, func() fixtureServer { return peerFixture(b, protocol, p.start) }})
+				}
+			}
+			var contenders []contender
+			for _, f := range fixtures {
 				contenders = append(contenders, contender{f.name, func(tb testing.TB) (func(), error) {
 					return func() {
 						if err := f.once(); err != nil {
@@ -76,10 +90,76 @@ func ourFixture(protocol ssetest.Protocol, network ssetest.Network) fixtureServe
 	return fixtureServer{srv.Client(), srv.URL + "/post", func() { srv.Publish(ssetest.Data("one")) }, srv.Close}
 }
 
+// bareFixture is the least that serves a stream: the handler of handFixture, on the network in memory, without httptest.
+func bareFixture(protocol ssetest.Protocol) fixtureServer {
+	handler, send := oneByOne()
+	l := memnet.Listen(memnet.Addr{Host: "127.0.0.1", Port: 1})
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return l.DialContext(ctx) }
+	server, transport := &http.Server{Handler: handler, ErrorLog: quiet}, &http.Transport{DialContext: dial}
+	url := "http://127.0.0.1"
+	if protocol == ssetest.HTTP2 {
+		url = "https://127.0.0.1"
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{bareCertificate}}
+		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // it is in memory
+		transport.ForceAttemptHTTP2 = true
+		go func() { _ = server.ServeTLS(l, "", "") }() // it ends with ErrServerClosed
+	} else {
+		go func() { _ = server.Serve(l) }() // it ends with ErrServerClosed
+	}
+	return fixtureServer{&http.Client{Transport: transport}, url, send, func() {
+		_ = server.Close() // whoever is there is cut off
+		transport.CloseIdleConnections()
+	}}
+}
+
+// bareCertificate costs as little to sign with as one can.
+var bareCertificate = func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}()
+
+// peerFixture is a library's server behind httptest.
+func peerFixture(tb testing.TB, protocol ssetest.Protocol, start func(testing.TB, ssetest.Protocol) publisher) fixtureServer {
+	p := start(tb, protocol)
+	url := "http://"
+	if protocol == ssetest.HTTP2 {
+		url = "https://"
+	}
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // on loopback
+	return fixtureServer{&http.Client{Transport: transport}, url + p.host + p.path, func() { p.publish("one") }, func() {
+		p.close()
+		transport.CloseIdleConnections()
+	}}
+}
+
 // handFixture is what people write with httptest, when they have found out that Close waits for the streams.
 func handFixture(protocol ssetest.Protocol) fixtureServer {
+	handler, send := oneByOne()
+	ts := httptest.NewUnstartedServer(handler)
+	if protocol == ssetest.HTTP2 {
+		ts.EnableHTTP2 = true
+		ts.StartTLS()
+	} else {
+		ts.Start()
+	}
+	return fixtureServer{ts.Client(), ts.URL, send, func() {
+		ts.CloseClientConnections()
+		ts.Close()
+	}}
+}
+
+// oneByOne is a handler for one stream, to which send sends an event.
+func oneByOne() (handler http.Handler, send func()) {
 	events := make(chan string)
-	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.(http.Flusher).Flush()
 		for {
@@ -91,15 +171,5 @@ func handFixture(protocol ssetest.Protocol) fixtureServer {
 				return
 			}
 		}
-	}))
-	if protocol == ssetest.HTTP2 {
-		ts.EnableHTTP2 = true
-		ts.StartTLS()
-	} else {
-		ts.Start()
-	}
-	return fixtureServer{ts.Client(), ts.URL, func() { events <- "one" }, func() {
-		ts.CloseClientConnections()
-		ts.Close()
-	}}
+	}), func() { events <- "one" }
 }
