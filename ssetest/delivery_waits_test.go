@@ -120,21 +120,26 @@ func (b lateEnd) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// endingLate is a transport whose bodies hide their ends.
+func endingLate(gate <-chan struct{}) func(next http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(r)
+			if err == nil {
+				response.Body = lateEnd{response.Body, gate}
+			}
+			return response, err
+		})
+	}
+}
+
 // TestAStreamThatIsOverIsNoVerdict has a client that takes a stream for open which its server has lost.
 func TestAStreamThatIsOverIsNoVerdict(t *testing.T) {
 	run(t, func(t *testing.T, p ssetest.Protocol) {
 		for range 10 {
 			srv := ssetest.NewServer(t, &ssetest.Config{Protocol: p})
 			gate := make(chan struct{})
-			s := openThrough(t, srv, "/post", func(next http.RoundTripper) http.RoundTripper {
-				return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-					response, err := next.RoundTrip(r)
-					if err == nil {
-						response.Body = lateEnd{response.Body, gate}
-					}
-					return response, err
-				})
-			})
+			s := openThrough(t, srv, "/post", endingLate(gate))
 			srv.Publish(numbered(1, 1)...)
 			s.ExpectData("1")
 			srv.Down()
@@ -157,15 +162,7 @@ func TestDeliveryToAClientThatIsLeaving(t *testing.T) {
 				<-slow
 			})
 		}})
-		s := openThrough(t, srv, "/post", func(next http.RoundTripper) http.RoundTripper {
-			return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-				response, err := next.RoundTrip(r)
-				if err == nil {
-					response.Body = lateEnd{response.Body, slow}
-				}
-				return response, err
-			})
-		})
+		s := openThrough(t, srv, "/post", endingLate(slow))
 		srv.Publish(numbered(1, 1)...)
 		s.ExpectData("1")
 		s.Restart()
