@@ -29,6 +29,8 @@ func (a *arrival) size() int {
 	return n
 }
 
+func (a *arrival) isComment() bool { return a.what != nil && a.what.kind == comments }
+
 // read reports whether an arrival has been read from the stream, which a pause holds back.
 func (a *arrival) read() bool { return a.what == nil || a.what.kind == comments }
 
@@ -96,6 +98,9 @@ func (es *EventSource) put(ctx context.Context, arrivals ...arrival) bool {
 func (es *EventSource) add(a arrival) {
 	es.waiting.push(a)
 	es.size += a.size()
+	if a.isComment() {
+		es.comments++
+	}
 	if a.what == nil {
 		es.lastEventID = a.event.ID // it counts before the event is dispatched
 		es.received++
@@ -121,15 +126,18 @@ func (es *EventSource) full() bool {
 
 // dropComments makes room: comments that nobody has asked for must not hold up events. es.mu is held.
 func (es *EventSource) dropComments() {
+	if es.comments == 0 {
+		return // all that waits would be moved for nothing, with each event that makes room for another
+	}
 	kept := backlog{}
 	for a := range es.waiting.all {
-		if a.what != nil && a.what.kind == comments {
+		if a.isComment() {
 			es.size -= a.size()
 		} else {
 			kept.push(*a)
 		}
 	}
-	es.waiting = kept
+	es.waiting, es.comments = kept, 0
 }
 
 // arrive returns what has arrived next, and waits for it. Where all has been taken and the stream has ended, the error is its end.
@@ -196,6 +204,9 @@ func (es *EventSource) take() (arrival, bool) {
 	}
 	a := es.waiting.pop()
 	es.size -= a.size()
+	if a.isComment() {
+		es.comments--
+	}
 	es.changed.raise()
 	return a, true
 }

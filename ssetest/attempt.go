@@ -271,7 +271,7 @@ type intake struct {
 	over     bool      // some could not be put, and nothing that comes behind them may be
 }
 
-// maxArrivals is how many are put in one piece at most.
+// maxArrivals is how many are put in one piece at most, and lie in a block of what waits.
 const maxArrivals = 64
 
 // Read reads when it may. When it is called, everything that was read before has been interpreted.

@@ -11,7 +11,7 @@ type backlog struct {
 }
 
 type block struct {
-	arrivals [64]arrival
+	arrivals [maxArrivals]arrival
 	next     *block
 }
 

@@ -34,6 +34,7 @@ type EventSource struct {
 	changed   signal     // raised when it has changed
 	waiting   backlog
 	size      int    // bytes of what is waiting
+	comments  int    // among what is waiting
 	attempts  int    // so far, the one in progress included
 	ended     int    // the newest attempt that is over
 	received  int64  // events of that attempt

@@ -1,6 +1,7 @@
 package ssetest
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,22 @@ func TestEventSourceReadsAheadToItsBounds(t *testing.T) {
 	assert.False(t, (&EventSource{size: maxWaitingBytes - 1, waiting: backlog{size: maxWaitingEvents - 1}}).full())
 	assert.True(t, (&EventSource{size: maxWaitingBytes}).full())
 	assert.True(t, (&EventSource{waiting: backlog{size: maxWaitingEvents}}).full())
+}
+
+// TestAFullEventSourceMovesNothing when somebody takes one event, and another takes its place.
+func TestAFullEventSourceMovesNothing(t *testing.T) {
+	es := newEventSource(new(OpenConfig).withDefaults(""), "the source")
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.True(t, es.put(t.Context(), make([]arrival, maxWaitingEvents)...))
+	allocations := testing.AllocsPerRun(100, func() {
+		es.mu.Lock()
+		es.take()
+		es.mu.Unlock()
+		assert.False(t, es.put(over, arrival{}, arrival{}), "the second")
+	})
+	assert.LessOrEqual(t, allocations, 5.0)
+	assert.Equal(t, maxWaitingEvents, es.waiting.size)
 }
 
 func TestNothingBeginsWhileTheServerCloses(t *testing.T) {
